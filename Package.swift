@@ -1,0 +1,66 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Every target is strict from the first commit: Swift 6 language mode, warnings are errors.
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+    name: "zzsync",
+    products: [.executable(name: "zzsync", targets: ["zzsync"])],
+    dependencies: [
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
+    ],
+    targets: [
+        // C libraries, each behind one small module.
+        .systemLibrary(name: "CZstd", path: "Sources/Shared/System/CZstd", providers: [.apt(["libzstd-dev"])]),
+        .target(name: "CCurl", path: "Sources/Shared/System/CCurl", linkerSettings: [.linkedLibrary("curl")]),
+        .target(
+            name: "CWorkbook", path: "Sources/Node/System/CWorkbook",
+            linkerSettings: [.linkedLibrary("zip"), .linkedLibrary("expat"), .linkedLibrary("xlsxwriter")]),
+        // The catalogue's TOML and code tables, embedded by the C compiler.
+        .target(name: "CatalogueData", path: "Sources/Shared/Catalogue", exclude: ["forms", "codes", "embedded.inc", "index.sh"]),
+
+        .target(
+            name: "Shared",
+            dependencies: [
+                "CZstd", "CCurl", "CatalogueData",
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "GRDBSQLite", package: "GRDB.swift"),
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "TOMLKit", package: "TOMLKit"),
+            ],
+            path: "Sources/Shared", exclude: ["System", "Catalogue"], swiftSettings: strict),
+        .target(
+            name: "Node", dependencies: ["Shared", "CWorkbook"],
+            path: "Sources/Node", exclude: ["System"], swiftSettings: strict),
+        .target(
+            name: "Hub",
+            dependencies: [
+                "Shared",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdTLS", package: "hummingbird"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            path: "Sources/Hub", swiftSettings: strict),
+        .executableTarget(
+            name: "zzsync",
+            dependencies: ["Node", "Hub", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Sources/zzsync", swiftSettings: strict),
+
+        .testTarget(
+            name: "ZzsyncTests", dependencies: ["Shared", "Node", "Hub", "zzsync"],
+            path: "Tests", exclude: ["demo", "workbooks"], swiftSettings: strict),
+    ]
+)

@@ -1,0 +1,198 @@
+// Rule 2 and rule 3 of the README: seen or disputed; a case only grows.
+//
+// A pure port of the model's `judge`, `dispute` and `row_case`. A row change has one seq and one position; its groups are
+// judged before its life.
+
+import Shared
+
+/// A row change as a child sent it, cut into this hub's groups.
+package struct IncomingChange: Sendable {
+    package var by: Provenance
+    /// What the segment's authors had seen.
+    package var cursor: Position
+    /// Group index → the values of its fields.
+    package var groups: [(group: Int, values: [Value])]
+    package var life: Life
+    package init(by: Provenance, cursor: Position, groups: [(group: Int, values: [Value])], life: Life) {
+        self.by = by
+        self.cursor = cursor
+        self.groups = groups
+        self.life = life
+    }
+}
+
+/// What the judge must know beside the row: who the hub is, and until when an older incarnation of the child counts.
+package struct JudgeContext: Sendable {
+    package var hub: SiteID
+    /// Seconds since 1970 at the hub, for system decisions' stamps and for clamping claimed times.
+    package var now: Int64
+    /// For rule 2 a new incarnation counts as its parent for what that parent had written up to a position.
+    package var parentIncarnation: (site: SiteID, limit: Position)?
+    package init(hub: SiteID, now: Int64, parentIncarnation: (site: SiteID, limit: Position)? = nil) {
+        self.hub = hub
+        self.now = now
+        self.parentIncarnation = parentIncarnation
+    }
+    /// How far ahead of the hub's clock a claimed time still counts for `newest`, in seconds.
+    static let clockAheadMax: Int64 = 5 * 60
+
+    func system(_ author: String) -> Provenance {
+        Provenance(writer: .hub, stamp: Stamp(origin: hub, author: author, time: now))
+    }
+}
+
+extension MergeRow {
+    /// Judges one change of a child at `position`.
+    package mutating func judge(_ change: IncomingChange, at position: Position, _ context: JudgeContext) {
+        self.position = position
+        for (group, values) in change.groups { judge(group, values, change, context) }
+        if change.life != .unchanged { judgeLife(change, context) }
+    }
+
+    /// The author had this cell's value before his eyes, or it is his own.
+    private func saw(_ cell: Cell, _ change: IncomingChange, _ context: JudgeContext) -> Bool {
+        if !cell.isWritten || cell.by.writer == change.by.writer || cell.written <= change.cursor { return true }
+        guard let old = context.parentIncarnation else { return false }
+        return cell.by.writer == .child(old.site) && cell.written <= old.limit
+    }
+
+    private mutating func judge(_ group: Int, _ new: [Value], _ change: IncomingChange, _ context: JudgeContext) {
+        let cell = cells[group]
+        let open = cases[group] != nil
+        if cell.isWritten, !open, groupValues(group) == new {
+            counts.equal += 1
+            return
+        }
+        if life == .dead, rowCase == nil {
+            openRowCase(Candidate(by: change.by, values: [], life: .alive, cursor: change.cursor), context)
+        }
+        if !cell.isWritten || (saw(cell, change, context) && !open) {
+            put(group, new, by: change.by)
+            counts.merged += 1
+        } else if !open, form.groups[group].policy == .newest {
+            decideNewest(group, new, change, context)
+        } else {
+            dispute(group, Candidate(by: change.by, values: new, life: .unchanged, cursor: change.cursor))
+            counts.disputed += 1
+        }
+    }
+
+    /// The policy `newest`: the later claimed time wins, clamped to the hub's clock. Every judgement is a write, so keeping
+    /// the present value is a decision that covers both.
+    private mutating func decideNewest(
+        _ group: Int, _ new: [Value], _ change: IncomingChange, _ context: JudgeContext
+    ) {
+        let latest = context.now + JudgeContext.clockAheadMax
+        let mine = (min(cells[group].by.stamp.time, latest), cells[group].by.stamp.origin)
+        let theirs = (min(change.by.stamp.time, latest), change.by.stamp.origin)
+        let present = groupValues(group)
+        var winner = theirs > mine ? change.by : cells[group].by
+        winner.writer = .hub
+        let loser = Overwritten(
+            group: form.groups[group].number, values: theirs > mine ? present : new, life: .unchanged,
+            cell: theirs > mine ? cells[group] : Cell(written: position, shown: position, by: change.by))
+        if theirs > mine {
+            put(group, new, by: winner)
+            counts.merged += 1
+        } else {
+            overwritten.append(loser)
+            // A new write even where the words stay the same: it covers both sides.
+            moved = true
+            cells[group].written = position
+            cells[group].shown = position
+            cells[group].by = winner
+            counts.overtaken += 1
+        }
+    }
+
+    /// Rule 3: the change and, for a new case, the present value become candidates; the case shows one of them.
+    package mutating func dispute(_ group: Int, _ candidate: Candidate) {
+        var open =
+            cases[group]
+            ?? OpenCase(
+                number: nil,
+                candidates: [
+                    Candidate(
+                        by: cells[group].by, values: groupValues(group), life: .unchanged, cursor: cells[group].written)
+                ])
+        open.join(candidate)
+        cases[group] = open
+        let shown = open.shown
+        // A candidate that came from the parent never goes back up; what a case shows is else the hub's own showing.
+        put(group, shown.values, by: shown.by)
+    }
+
+    /// Edit against delete, in either order: the row is kept, and shown again whole.
+    package mutating func openRowCase(_ candidate: Candidate, _ context: JudgeContext) {
+        var open = rowCase ?? OpenCase(number: nil, candidates: [])
+        if open.candidates.isEmpty, lifeCell.isWritten {
+            open.candidates.append(
+                Candidate(by: lifeCell.by, values: [], life: life, cursor: lifeCell.written))
+        }
+        open.join(candidate)
+        rowCase = open
+        if life == .dead {
+            put(life: .alive, by: context.system("zzsync: kept, edited while deleted"))
+            showWhole()
+        } else if candidate.life == .dead {
+            moved = true
+            lifeCell.shown = position
+            showWhole()
+        }
+    }
+
+    private mutating func judgeLife(_ change: IncomingChange, _ context: JudgeContext) {
+        if change.life == life, rowCase == nil {
+            counts.equal += 1
+            return
+        }
+        var seen = saw(lifeCell, change, context) && rowCase == nil
+        if change.life == .dead {
+            seen = seen && cases.isEmpty && cells.allSatisfy { saw($0, change, context) }
+        }
+        guard seen else {
+            openRowCase(Candidate(by: change.by, values: [], life: change.life, cursor: change.cursor), context)
+            counts.disputed += 1
+            return
+        }
+        let reborn = change.life == .alive && lifeCell.isWritten
+        put(life: change.life, by: change.by)
+        if reborn { showWhole() }
+        counts.merged += 1
+    }
+
+    // MARK: decisions
+
+    /// An operator's or a policy's answer for one group: an ordinary write that covers all candidates, and closes the case.
+    package mutating func decide(_ group: Int, _ answer: [Value], by: Provenance, at position: Position) {
+        self.position = position
+        cases[group] = nil
+        forceWrite(group, answer, by: by)
+    }
+
+    /// An answer for the row's life. Deleting decides the row's open cases too; keeping shows it whole.
+    package mutating func decideLife(_ answer: Life, by: Provenance, at position: Position) {
+        self.position = position
+        rowCase = nil
+        if answer == .dead { cases = [:] }
+        overwritten.append(Overwritten(group: 0, values: [], life: life, cell: lifeCell))
+        life = answer
+        lifeCell.written = position
+        lifeCell.shown = position
+        lifeCell.by = by
+        moved = true
+        if answer == .alive { showWhole() }
+    }
+
+    /// A write at a new position even where the value stays: what it covers is more than what it says.
+    package mutating func forceWrite(_ group: Int, _ new: [Value], by: Provenance) {
+        overwritten.append(
+            Overwritten(
+                group: form.groups[group].number, values: groupValues(group), life: .unchanged, cell: cells[group]))
+        for (field, value) in zip(form.groups[group].fields, new) { values[field] = value }
+        moved = true
+        cells[group].written = position
+        cells[group].shown = position
+        cells[group].by = by
+    }
+}

@@ -1,0 +1,1 @@
+int zz_placeholder_workbook;

@@ -1,0 +1,240 @@
+// What child and parent say to each other beside segments: small JSON documents under /v1.
+//
+// JSON, because there is one of each per sync, people read them in captures, and unknown keys are ignored by older
+// programs. Everything that is large travels as segments. Ids are hexadecimal strings, seqs and positions are integers.
+
+import Foundation
+
+/// Describes a school as the parent should show it; travels in hello, for code, name and type can change.
+package struct SchoolInfo: Codable, Hashable, Sendable {
+    package var code: String
+    package var name: String
+    /// One of the four codes of the code set `school_type`.
+    package var type: String
+    /// GB/T 2260, six digits; nil when nobody said.
+    package var region: String?
+    package init(code: String, name: String, type: String, region: String?) {
+        self.code = code
+        self.name = name
+        self.type = type
+        self.region = region
+    }
+}
+
+/// `POST /v1/enrol`: the one use of an invite. Signed with the new site's key like every request.
+package struct EnrolRequest: Codable, Sendable {
+    /// The secret of the invite file.
+    package var token: String
+    /// Ed25519 and X25519 public keys of the new site, base64.
+    package var signingKey: String
+    package var agreementKey: String
+    /// What the hub's operator shall read in its list: host name of the node, or code and name of the child hub.
+    package var label: String
+    package init(token: String, signingKey: String, agreementKey: String, label: String) {
+        self.token = token
+        self.signingKey = signingKey
+        self.agreementKey = agreementKey
+        self.label = label
+    }
+}
+
+package struct EnrolReply: Codable, Sendable {
+    /// The hub's site and its public keys, base64; must equal those in the invite.
+    package var hubSite: String
+    package var hubSigningKey: String
+    package var hubAgreementKey: String
+    package var hubName: String
+    package var epoch: Int
+    /// The school's scope; nil when a hub enrolled.
+    package var scope: String?
+    package init(
+        hubSite: String, hubSigningKey: String, hubAgreementKey: String, hubName: String, epoch: Int, scope: String?
+    ) {
+        self.hubSite = hubSite
+        self.hubSigningKey = hubSigningKey
+        self.hubAgreementKey = hubAgreementKey
+        self.hubName = hubName
+        self.epoch = epoch
+        self.scope = scope
+    }
+}
+
+/// `POST /v1/hello`: where both sides stand. Nothing to do = this call alone.
+package struct HelloRequest: Codable, Sendable {
+    package var scopes: [ScopeHello]
+    /// Milliseconds since 1970 by the child's clock.
+    package var clock: Int64
+    /// Hash of the catalogue the child works with.
+    package var catalogue: String
+    package init(scopes: [ScopeHello], clock: Int64, catalogue: String) {
+        self.scopes = scopes
+        self.clock = clock
+        self.catalogue = catalogue
+    }
+}
+
+package struct ScopeHello: Codable, Sendable {
+    package var scope: String
+    /// The last seq that left this machine, and the chain hash at it (base64; empty when none left yet).
+    package var lastSeq: Int64
+    package var chain: String
+    package var cursor: Int64
+    /// Bytes that wait in the outbox.
+    package var backlog: Int
+    /// Sent when the parent does not know the school yet or its description changed.
+    package var school: SchoolInfo?
+    package init(scope: String, lastSeq: Int64, chain: String, cursor: Int64, backlog: Int, school: SchoolInfo?) {
+        self.scope = scope
+        self.lastSeq = lastSeq
+        self.chain = chain
+        self.cursor = cursor
+        self.backlog = backlog
+        self.school = school
+    }
+}
+
+package struct HelloReply: Codable, Sendable {
+    package var scopes: [ScopeStanding]
+    package var clock: Int64
+    package var epoch: Int
+    package var catalogue: String
+    package init(scopes: [ScopeStanding], clock: Int64, epoch: Int, catalogue: String) {
+        self.scopes = scopes
+        self.clock = clock
+        self.epoch = epoch
+        self.catalogue = catalogue
+    }
+}
+
+package struct ScopeStanding: Codable, Sendable {
+    package var scope: String
+    /// Up to which seq of this child's segments the hub holds (checked, stored, fsynced), and the chain hash there.
+    package var received: Int64
+    package var chain: String
+    /// Up to which seq they are merged.
+    package var merged: Int64
+    /// The end of the hub's log of this scope.
+    package var logEnd: Int64
+    /// The hub has not heard of this scope: send `school`.
+    package var unknown: Bool?
+    /// Why the hub will not take this scope from this child; nil when it will.
+    package var refused: String?
+    package init(
+        scope: String, received: Int64, chain: String, merged: Int64, logEnd: Int64, unknown: Bool? = nil,
+        refused: String? = nil
+    ) {
+        self.scope = scope
+        self.received = received
+        self.chain = chain
+        self.merged = merged
+        self.logEnd = logEnd
+        self.unknown = unknown
+        self.refused = refused
+    }
+}
+
+/// Answer to `PUT /v1/segments/{scope}/{site}/{first}-{last}?offset=N&size=M`.
+package struct UploadReply: Codable, Sendable {
+    /// Bytes of this segment the hub holds; equal to its size when it is complete.
+    package var offset: Int
+    /// Checked, stored, fsynced.
+    package var received: Bool
+    package init(offset: Int, received: Bool) {
+        self.offset = offset
+        self.received = received
+    }
+}
+
+/// Body of every answer that is not 2xx: a code for programs, a sentence for people.
+package struct ErrorReply: Codable, Sendable {
+    package var code: WireCode
+    package var message: String
+    package init(code: WireCode, message: String) {
+        self.code = code
+        self.message = message
+    }
+}
+
+/// The codes of `ErrorReply`; the status and whether a retry is safe are functions of the code, written once.
+package enum WireCode: String, Codable, Sendable {
+    /// The request or its signature cannot be read.
+    case malformed
+    /// Unknown site, wrong signature.
+    case unauthenticated
+    /// A known site asks for what is not its own.
+    case forbidden
+    /// The invite is unknown, used or expired.
+    case invite
+    case notFound
+    /// The segment does not follow the last one received; hello tells where to continue.
+    case outOfChain
+    /// An upload continues at another offset than the one asked for; the answer carries it in `Upload-Offset`.
+    case wrongOffset
+    /// The segment failed its checks and was not stored.
+    case badSegment
+    case tooLarge
+    /// Come back after `Retry-After` seconds.
+    case busy
+    case internalError
+
+    package var httpStatus: Int {
+        switch self {
+        case .malformed, .badSegment: 400
+        case .unauthenticated: 401
+        case .forbidden, .invite: 403
+        case .notFound: 404
+        case .outOfChain, .wrongOffset: 409
+        case .tooLarge: 413
+        case .busy: 503
+        case .internalError: 500
+        }
+    }
+
+    /// The input of the retry loop: the same request may succeed later.
+    package var isRetryable: Bool {
+        switch self {
+        case .busy, .internalError, .outOfChain, .wrongOffset: true
+        default: false
+        }
+    }
+}
+
+/// `GET /v1/receipt/{scope}`: what a hub holds of this child, to print and keep. Signed like every answer.
+package struct Receipt: Codable, Sendable {
+    package var hub: String
+    package var scope: String
+    package var site: String
+    /// Held: checked, stored, fsynced. Merged: judged. Forwarded: acknowledged by the hub's own parent (nil at the top).
+    package var received: Int64
+    package var merged: Int64
+    package var forwarded: Int64?
+    /// Digest per form (id → hex) of all living rows of the scope, at `position`.
+    package var digests: [String: String]
+    package var position: Int64
+    /// Milliseconds since 1970 by the hub's clock.
+    package var clock: Int64
+    package init(
+        hub: String, scope: String, site: String, received: Int64, merged: Int64, forwarded: Int64?,
+        digests: [String: String], position: Int64, clock: Int64
+    ) {
+        self.hub = hub
+        self.scope = scope
+        self.site = site
+        self.received = received
+        self.merged = merged
+        self.forwarded = forwarded
+        self.digests = digests
+        self.position = position
+        self.clock = clock
+    }
+}
+
+package enum WirePath {
+    package static let hello = "/v1/hello"
+    package static let enrol = "/v1/enrol"
+    package static func segment(_ scope: ScopeID, _ site: SiteID, _ first: Seq, _ last: Seq) -> String {
+        "/v1/segments/\(scope)/\(site)/\(first)-\(last)"
+    }
+    package static func log(_ scope: ScopeID) -> String { "/v1/log/\(scope)" }
+    package static func receipt(_ scope: ScopeID) -> String { "/v1/receipt/\(scope)" }
+}
