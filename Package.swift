@@ -24,6 +24,9 @@ let package = Package(
     targets: [
         // C libraries, each behind one small module.
         .systemLibrary(name: "CZstd", path: "Sources/Shared/System/CZstd", providers: [.apt(["libzstd-dev"])]),
+        .target(
+            name: "CSQLiteConfig", path: "Sources/Shared/System/CSQLiteConfig",
+            linkerSettings: [.linkedLibrary("sqlite3")]),
         .target(name: "CCurl", path: "Sources/Shared/System/CCurl", linkerSettings: [.linkedLibrary("curl")]),
         .target(
             name: "CWorkbook", path: "Sources/Node/System/CWorkbook",
@@ -34,7 +37,7 @@ let package = Package(
         .target(
             name: "Shared",
             dependencies: [
-                "CZstd", "CCurl", "CatalogueData",
+                "CZstd", "CCurl", "CSQLiteConfig", "CatalogueData",
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "GRDBSQLite", package: "GRDB.swift"),
                 .product(name: "Crypto", package: "swift-crypto"),

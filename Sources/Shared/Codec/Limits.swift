@@ -28,7 +28,10 @@ package enum Limits {
     package static let zstdWindowLogMax = 22
 }
 
-/// Tells a builder when to cut, from an upper bound of the encoded size of what it has put in so far.
+/// Tells a builder when to cut, from what it has put in so far.
+///
+/// It counts what the plainest encoding would take, so a body of mere text ends near `segmentRawBytesMax` and all others
+/// below it. A guide: the hard limit is four times away.
 package struct SegmentSizer: Sendable {
     private var bytes = 256
     private var changes = 0
@@ -37,17 +40,17 @@ package struct SegmentSizer: Sendable {
 
     /// Counts one row change.
     ///
-    /// - Parameter texts: its text cells; `textBytes` their UTF-8 together.
+    /// - Parameter texts: its text cells; `textBytes` is their UTF-8 together.
     /// - Parameter numbers: its integer and real cells.
     /// - Parameter fields: columns of its form that are open in this segment; absent cells take memory too.
     package mutating func add(texts: Int, textBytes: Int, numbers: Int, fields: Int) {
-        // Row id 9, mask 16 when new, stamp and placement 40 when new; a cell its tag and its length or its varint.
-        bytes += 64 + textBytes + texts * 3 + numbers * 10
+        // Row id 8, indices of mask and stamp 2 each, half a new stamp or placement; a text's end, a number's planes.
+        bytes += 24 + textBytes + texts * 2 + numbers * 8
         changes += 1
         cells += fields
     }
 
-    package var rawBytesAtMost: Int { bytes }
+    package var rawBytes: Int { bytes }
     /// No further change should be added. One that is larger than a segment alone still goes, alone.
     package var isFull: Bool {
         bytes >= Limits.segmentRawBytesMax || changes >= Limits.segmentChangesMax / 2

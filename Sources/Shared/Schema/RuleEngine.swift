@@ -15,6 +15,8 @@ package struct Finding: Hashable, Sendable {
     package let fields: [String]
     package let message: String
     package let fix: String
+    /// A missing reference: the number of the form that is waited for; nil for every other rule.
+    package let waitsFor: FormNumber?
 }
 
 /// Which rows of which school a rule sees.
@@ -68,11 +70,16 @@ package struct RuleEngine: Sendable {
                     findings.append(
                         Finding(
                             row: id, form: form.id, rule: rule.id, level: rule.level, fields: rule.fields,
-                            message: rule.message, fix: rule.fix))
+                            message: rule.message, fix: rule.fix, waitsFor: waitsFor(rule)))
                 }
             }
         }
         return findings.sorted { $0.row == $1.row ? $0.rule < $1.rule : $0.row < $1.row }
+    }
+
+    private func waitsFor(_ rule: Rule) -> FormNumber? {
+        guard case .reference(let form) = rule.kind else { return nil }
+        return catalogue[form]?.number
     }
 
     /// At a hub every form's name is shadowed by the living rows of one school, so that the same SQL serves both.

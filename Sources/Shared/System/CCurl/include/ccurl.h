@@ -1,4 +1,4 @@
-// libcurl for Swift. Its calls that take any kind of argument (`...`) cannot be called from Swift: one typed function each.
+// libcurl for Swift, which cannot call functions that take arguments of any kind (`...`): one typed function each.
 #ifndef ZZ_CCURL_H
 #define ZZ_CCURL_H
 

@@ -1,0 +1,125 @@
+// One decoded segment into one scope, in the caller's transaction: rows, history, cases, findings, log, counts, all or
+// nothing.
+//
+// Fast path: rows nobody has heard of go straight from the decoded columns into the table. Everything else is loaded, judged
+// by the pure core and saved.
+
+import Shared
+
+struct MergeReport: Sendable {
+    var rows = 0
+    var counts = CellCounts()
+    var findings = 0
+    var casesOpened = 0
+}
+
+struct SegmentMerger {
+    let catalogue: Catalogue
+    let hub: SiteID
+    /// Seconds since 1970.
+    let now: Int64
+    let epoch: Int
+
+    /// Merges what is new in the segment; changes up to the child's `merged` are passed over, so that any repeat is harmless.
+    ///
+    /// - Parameter cursor: what the segment's authors had seen (older than the header's while an earlier segment of the site
+    ///   is in quarantine).
+    func merge<Store: ScopeStore>(
+        _ body: SegmentBody, header: SegmentHeader, cursor: Position, into store: inout Store
+    ) throws -> (report: MergeReport, touched: [(form: FormNumber, row: RowID)]) {
+        let site = header.site
+        let done = try store.merged(of: site)
+        guard header.lastSeq > done else { return (MergeReport(), []) }
+        var report = MergeReport()
+        var next = nextPosition(after: store.logEnd)
+        var extent = Extent(merged: (site, header.lastSeq))
+        let by = body.stamps.map { Provenance(writer: .child(site), stamp: $0) }
+        var seq = header.firstSeq
+        for changes in body.forms {
+            guard let form = catalogue[number: changes.form] else { preconditionFailure("checked before the merge") }
+            let start = max(0, Int(done.rawValue - seq.rawValue + 1))
+            if start < changes.count {
+                try merge(
+                    form, changes, from: start, by: by, site: site, cursor: cursor, into: &store, next: &next,
+                    extent: &extent, report: &report)
+            }
+            seq = seq.advanced(by: changes.count)
+        }
+        // A transaction that moved nothing ends the log too: the child learns from it that it is merged.
+        if extent.rows.isEmpty { next = next.advanced(by: 1) }
+        try store.append(extent, upTo: next.advanced(by: -1))
+        try store.count(report.counts, sent: report.counts.sent, of: site, upTo: header.lastSeq)
+        return (report, extent.rows)
+    }
+
+    func nextPosition(after end: Position) -> Position {
+        end.epoch < epoch ? Position(epoch: epoch, counter: 1) : end.advanced(by: 1)
+    }
+
+    private func merge<Store: ScopeStore>(
+        _ form: Form, _ changes: FormChanges, from start: Int, by: [Provenance], site: SiteID, cursor: Position,
+        into store: inout Store, next: inout Position, extent: inout Extent, report: inout MergeReport
+    ) throws {
+        let all = form.allFields
+        let fresh = (start..<changes.count).filter { changes.life[$0] == .alive && changes.masks[$0].isSuperset(of: all) }
+        let first = next
+        let known = try store.insertFresh(form, changes, indices: fresh, by: by) { first.advanced(by: $0) }
+        let knownSet = Set(known)
+        for index in fresh where !knownSet.contains(index) {
+            extent.rows.append((form.number, changes.rows[index]))
+            next = next.advanced(by: 1)
+            report.rows += 1
+            report.counts.merged += form.groups.count + 1
+        }
+        let freshSet = fresh.count == changes.count - start && known.isEmpty ? nil : Set(fresh).subtracting(knownSet)
+        guard let freshSet else { return }
+        try judge(
+            form, changes, (start..<changes.count).filter { !freshSet.contains($0) }, by: by, cursor: cursor, into: &store,
+            next: &next, extent: &extent, report: &report)
+    }
+
+    private func judge<Store: ScopeStore>(
+        _ form: Form, _ changes: FormChanges, _ indices: [Int], by: [Provenance], cursor: Position,
+        into store: inout Store, next: inout Position, extent: inout Extent, report: inout MergeReport
+    ) throws {
+        let context = JudgeContext(hub: hub, now: now)
+        let columns = form.fields.map { changes.fields.firstIndex(of: $0.number) }
+        var rows = try store.load(form, indices.map { changes.rows[$0] })
+        var changed: [RowID: MergeRow] = [:]
+        for index in indices {
+            let id = changes.rows[index]
+            var row = changed[id] ?? rows.removeValue(forKey: id) ?? MergeRow(form: form, id: id)
+            let casesBefore = row.cases.count + (row.rowCase == nil ? 0 : 1)
+            row.moved = false
+            row.counts = CellCounts()
+            let change = IncomingChange(
+                by: by[Int(changes.stamps[index])], cursor: cursor,
+                groups: groups(form, changes, index, columns, present: row.values), life: changes.life[index])
+            row.judge(change, at: next, context)
+            if row.moved {
+                next = next.advanced(by: 1)
+                extent.rows.append((form.number, id))
+                changed[id] = row
+            }
+            report.rows += 1
+            report.counts += row.counts
+            report.casesOpened += max(0, row.cases.count + (row.rowCase == nil ? 0 : 1) - casesBefore)
+        }
+        for id in changed.keys { changed[id]!.moved = true }
+        try store.save(Array(changed.values))
+    }
+
+    /// The change cut into this hub's groups. A field of a group that the change does not carry keeps its present value.
+    private func groups(
+        _ form: Form, _ changes: FormChanges, _ index: Int, _ columns: [Int?], present: [Value]
+    ) -> [(group: Int, values: [Value])] {
+        let mask = changes.masks[index]
+        return form.groups.indices.compactMap { group in
+            guard !(form.groups[group].mask & mask).isEmpty else { return nil }
+            return (group, form.groups[group].fields.map { field in
+                guard mask.contains(form.fields[field].number) else { return present[field] }
+                return columns[field].map { changes.columns[$0][index] } ?? .null
+            })
+        }
+    }
+}

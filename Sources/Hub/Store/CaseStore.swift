@@ -1,0 +1,80 @@
+// Open cases between the store's tables and `MergeRow`.
+
+import GRDB
+import Shared
+
+enum CaseStore {
+    /// Loads the open cases of a row whose metadata say that it has some.
+    static func load(_ db: Database, scope: ScopeID, into row: inout MergeRow, stamps: inout Stamps) throws {
+        let cases = try Row.fetchAll(
+            db.cachedStatement(
+                sql: """
+                    SELECT number, field_group, kind FROM zz_case
+                    WHERE scope = ? AND form = ? AND id = ? AND closed_at IS NULL AND kind <> 'twins'
+                    """),
+            arguments: [scope.key, row.form.number, row.id.rawValue])
+        for entry in cases {
+            let open = OpenCase(
+                number: entry["number"], candidates: try candidates(db, number: entry["number"], stamps: &stamps))
+            if entry["kind"] as String == "life" {
+                row.rowCase = open
+            } else if let index = row.form.groups.firstIndex(where: { $0.number == entry["field_group"] as Int }) {
+                row.cases[index] = open
+            }
+        }
+    }
+
+    static func candidates(_ db: Database, number: Int64, stamps: inout Stamps) throws -> [Candidate] {
+        let rows = try Row.fetchAll(
+            db.cachedStatement(sql: "SELECT * FROM zz_candidate WHERE number = ? ORDER BY ordinal"), arguments: [number])
+        return try rows.map { row in
+            Candidate(
+                by: try stamps.provenance(row["stamp"]), values: ValuesJSON.decode(row["value"]),
+                life: Life(rawValue: row["life"]) ?? .unchanged, cursor: Position(row["cursor"]))
+        }
+    }
+
+    /// Writes the row's open cases and closes those that it no longer has.
+    static func save(_ db: Database, scope: ScopeID, _ row: MergeRow, stamps: inout Stamps) throws {
+        var kept: Set<Int64> = []
+        for (index, open) in row.cases.sorted(by: { $0.key < $1.key }) {
+            kept.insert(
+                try write(db, scope, row, kind: "cell", group: row.form.groups[index].number, open, stamps: &stamps))
+        }
+        if let open = row.rowCase { kept.insert(try write(db, scope, row, kind: "life", group: 0, open, stamps: &stamps)) }
+        guard row.moved else { return }
+        let list = kept.map(String.init).joined(separator: ", ")
+        try db.execute(
+            sql: """
+                UPDATE zz_case SET closed_at = unixepoch()
+                WHERE scope = ? AND form = ? AND id = ? AND closed_at IS NULL AND kind <> 'twins' AND number NOT IN (\(list))
+                """, arguments: [scope.key, row.form.number, row.id.rawValue])
+    }
+
+    private static func write(
+        _ db: Database, _ scope: ScopeID, _ row: MergeRow, kind: String, group: Int, _ open: OpenCase, stamps: inout Stamps
+    ) throws -> Int64 {
+        let number: Int64
+        if let known = open.number {
+            number = known
+            let count = try Int.fetchOne(db, sql: "SELECT count(*) FROM zz_candidate WHERE number = ?", arguments: [number])!
+            if count != open.candidates.count {
+                try db.execute(sql: "UPDATE zz_case SET version = version + 1 WHERE number = ?", arguments: [number])
+            }
+        } else {
+            try db.execute(
+                sql: "INSERT INTO zz_case (kind, scope, form, id, field_group, opened_at) VALUES (?, ?, ?, ?, ?, unixepoch())",
+                arguments: [kind, scope.key, row.form.number, row.id.rawValue, group])
+            number = db.lastInsertedRowID
+        }
+        try db.execute(sql: "DELETE FROM zz_candidate WHERE number = ?", arguments: [number])
+        for (ordinal, candidate) in open.candidates.enumerated() {
+            try db.cachedStatement(sql: "INSERT INTO zz_candidate VALUES (?, ?, ?, ?, ?, ?)")
+                .execute(arguments: [
+                    number, ordinal + 1, try stamps.number(candidate.by), Int(candidate.life.rawValue),
+                    candidate.cursor.rawValue, ValuesJSON.encode(candidate.values),
+                ])
+        }
+        return number
+    }
+}

@@ -1,0 +1,197 @@
+// The hub's tables. Every one is keyed by scope first, so that it can be a distributed table in another store.
+//
+// Where a row's metadata stands was weighed: a clock table beside the form (clean; a second b-tree, the key stored twice,
+// one more lookup a row), or three columns in the form's own table. The second: a row that nobody else touched costs a
+// position, a stamp number and a life bit, about 10 bytes; exceptions are packed into one blob that is else NULL.
+
+import GRDB
+import Shared
+
+package enum HubSchema {
+    package static let version = 1
+
+    package static func create(_ db: Database, _ catalogue: Catalogue) throws {
+        try db.execute(sql: UplinkSchema.sql)
+        try db.execute(sql: tables)
+        for form in catalogue.forms {
+            try db.execute(sql: table(form))
+            if let index = keyIndex(form) { try db.execute(sql: index) }
+        }
+        try db.execute(sql: "PRAGMA user_version = \(version)")
+    }
+
+    static func table(_ form: Form) -> String {
+        let columns = form.fields.map { "  \($0.id) \($0.type.sql)" }.joined(separator: ",\n")
+        return """
+            CREATE TABLE \(form.table) (
+              scope INT NOT NULL,
+              id INT NOT NULL,
+              _life INT NOT NULL,           -- 1 alive, 2 dead (the values stay, hidden)
+              _at INT NOT NULL,             -- position at which most cells were written
+              _by INT NOT NULL,             -- their stamp in zz_stamp
+              _x BLOB,                      -- cells that differ: RowMeta
+            \(columns),
+              PRIMARY KEY (scope, id)
+            ) STRICT, WITHOUT ROWID
+            """
+    }
+
+    /// References inside a school are looked up by the natural key.
+    static func keyIndex(_ form: Form) -> String? {
+        guard !form.key.isEmpty else { return nil }
+        return "CREATE INDEX zz_key_\(form.table) ON \(form.table) (scope, "
+            + form.key.map { form.fields[$0].id }.joined(separator: ", ") + ")"
+    }
+
+    private static let tables = """
+        -- A school as this hub knows it.
+        CREATE TABLE zz_scope (
+          scope INT PRIMARY KEY NOT NULL,
+          school TEXT NOT NULL,                 -- SchoolInfo as JSON
+          via INT,                              -- the child hub that it comes through; NULL when its nodes talk to us
+          log_end INT NOT NULL DEFAULT 0,       -- newest position
+          sealed INT NOT NULL DEFAULT 0,        -- own changes up to here were looked at for forwarding
+          claimed INT NOT NULL DEFAULT 0        -- natural keys up to here stand in zz_claim
+        ) STRICT, WITHOUT ROWID;
+
+        -- A direct child: a node of one school, or a hub.
+        CREATE TABLE zz_site (
+          site INT PRIMARY KEY NOT NULL,
+          scope INT,                            -- the one scope of a node; NULL for a hub
+          label TEXT NOT NULL,
+          signing_key BLOB NOT NULL,
+          agreement_key BLOB NOT NULL,
+          enrolled_at INT NOT NULL,
+          revoked_at INT,
+          last_seen INT
+        ) STRICT, WITHOUT ROWID;
+
+        CREATE TABLE zz_invite (
+          token_hash BLOB PRIMARY KEY NOT NULL, -- SHA-256: the file alone opens the door
+          scope INT,                            -- NULL invites a hub
+          label TEXT NOT NULL,
+          expires INT NOT NULL,
+          used_at INT,
+          used_by INT
+        ) STRICT, WITHOUT ROWID;
+
+        -- Who brought and who typed: each combination once.
+        CREATE TABLE zz_stamp (
+          stamp INTEGER PRIMARY KEY,
+          writer INT NOT NULL,                  -- a child's site; 0 this hub, 1 the parent
+          origin INT NOT NULL,
+          author TEXT NOT NULL,
+          time INT NOT NULL,
+          UNIQUE (writer, origin, author, time)
+        ) STRICT;
+
+        -- One entry a merge transaction: the log. Pages end where one of these ends.
+        CREATE TABLE zz_extent (
+          scope INT NOT NULL,
+          last INT NOT NULL,                    -- newest position of the transaction
+          site INT NOT NULL,                    -- the child whose segment was merged; 0 for everything else
+          last_seq INT NOT NULL,                -- up to here that child is merged
+          rows BLOB NOT NULL,                   -- (form, row id) of every row that moved
+          PRIMARY KEY (scope, last)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX zz_extent_site ON zz_extent (scope, site, last);
+
+        -- Which of a child's changes are merged.
+        CREATE TABLE zz_child (
+          scope INT NOT NULL,
+          site INT NOT NULL,
+          merged INT NOT NULL,
+          sent INT NOT NULL DEFAULT 0,          -- cells: sent = merged_cells + equal + disputed + overtaken
+          merged_cells INT NOT NULL DEFAULT 0,
+          equal INT NOT NULL DEFAULT 0,
+          disputed INT NOT NULL DEFAULT 0,
+          overtaken INT NOT NULL DEFAULT 0,
+          PRIMARY KEY (scope, site)
+        ) STRICT, WITHOUT ROWID;
+
+        -- Every value that was overwritten.
+        CREATE TABLE zz_history (
+          scope INT NOT NULL,
+          form INT NOT NULL,
+          id INT NOT NULL,
+          field_group INT NOT NULL,             -- group number; 0 for the row's life
+          replaced INT NOT NULL,                -- position of the write that replaced it
+          written INT NOT NULL,
+          stamp INT NOT NULL,
+          life INT NOT NULL,
+          old TEXT NOT NULL,                    -- JSON: the group's values
+          PRIMARY KEY (scope, form, id, field_group, replaced, written)
+        ) STRICT, WITHOUT ROWID;
+
+        CREATE TABLE zz_case (
+          number INTEGER PRIMARY KEY AUTOINCREMENT,
+          kind TEXT NOT NULL,                   -- cell | life | twins
+          scope INT NOT NULL,
+          form INT NOT NULL,
+          id INT NOT NULL,
+          field_group INT NOT NULL,
+          other_scope INT,                      -- twins: the other row
+          other_id INT,
+          opened_at INT NOT NULL,
+          version INT NOT NULL DEFAULT 1,       -- grows with every candidate: a decision names the version it saw
+          closed_at INT,
+          decision INT
+        ) STRICT;
+        CREATE INDEX zz_case_open ON zz_case (scope, form, id, field_group) WHERE closed_at IS NULL;
+
+        CREATE TABLE zz_candidate (
+          number INT NOT NULL,
+          ordinal INT NOT NULL,
+          stamp INT NOT NULL,
+          life INT NOT NULL,
+          cursor INT NOT NULL,
+          value TEXT NOT NULL,                  -- JSON: the group's values
+          PRIMARY KEY (number, ordinal)
+        ) STRICT, WITHOUT ROWID;
+
+        -- The journal of decisions.
+        CREATE TABLE zz_decision (
+          decision INTEGER PRIMARY KEY AUTOINCREMENT,
+          number INT NOT NULL,
+          who TEXT NOT NULL,
+          at INT NOT NULL,
+          reason TEXT NOT NULL,
+          taken TEXT NOT NULL,                  -- what was chosen, in words
+          value TEXT NOT NULL,                  -- JSON: the result
+          position INT NOT NULL
+        ) STRICT;
+
+        CREATE TABLE zz_finding (
+          scope INT NOT NULL,
+          form INT NOT NULL,
+          id INT NOT NULL,
+          rule TEXT NOT NULL,
+          level TEXT NOT NULL,
+          message TEXT NOT NULL,
+          fix TEXT NOT NULL,
+          target INT,                           -- a missing reference: the form that is waited for
+          PRIMARY KEY (scope, form, id, rule)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX zz_finding_target ON zz_finding (scope, target) WHERE target IS NOT NULL;
+
+        -- Looked at for forwarding and held: which cells of the row still have to go up.
+        CREATE TABLE zz_held (
+          scope INT NOT NULL,
+          form INT NOT NULL,
+          id INT NOT NULL,
+          fields_low INT NOT NULL,
+          fields_high INT NOT NULL,
+          life INT NOT NULL,                    -- 1: the row's life has to go up too
+          PRIMARY KEY (scope, form, id)
+        ) STRICT, WITHOUT ROWID;
+
+        -- Natural keys over all schools, kept apart from the merge: added in sorted batches.
+        CREATE TABLE zz_claim (
+          form INT NOT NULL,
+          key TEXT NOT NULL,
+          scope INT NOT NULL,
+          id INT NOT NULL,
+          PRIMARY KEY (form, key, scope, id)
+        ) STRICT, WITHOUT ROWID;
+        """
+}

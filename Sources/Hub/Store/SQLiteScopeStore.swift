@@ -1,0 +1,220 @@
+// `ScopeStore` on SQLite.
+
+import Foundation
+import GRDB
+import Shared
+
+struct SQLiteScopeStore: ScopeStore {
+    let db: Database
+    let scope: ScopeID
+    private(set) var logEnd: Position
+    var stamps: Stamps
+
+    /// - Throws: `Failure(.damaged)` when the scope is unknown here.
+    init(_ db: Database, scope: ScopeID) throws {
+        guard let end = try Int64.fetchOne(
+            db.cachedStatement(sql: "SELECT log_end FROM zz_scope WHERE scope = ?"), arguments: [scope.key])
+        else { throw Failure(.damaged, "This hub has no scope \(scope).", next: "`zzsync hub schools` lists them.") }
+        self.db = db
+        self.scope = scope
+        logEnd = Position(end)
+        stamps = Stamps(db)
+    }
+
+    // MARK: rows
+
+    mutating func insertFresh(
+        _ form: Form, _ changes: FormChanges, indices: [Int], by: [Provenance], at: (Int) -> Position
+    ) throws -> [Int] {
+        let numbers = try by.map { try stamps.number($0) }
+        let columns = form.fields.map { changes.fields.firstIndex(of: $0.number) }
+        let names = form.fields.map(\.id).joined(separator: ", ")
+        let marks = Array(repeating: "?", count: form.fields.count).joined(separator: ", ")
+        let insert = try HotStatement(
+            db,
+            """
+            INSERT INTO \(form.table) (scope, id, _life, _at, _by, \(names)) VALUES (?, ?, 1, ?, ?, \(marks))
+            ON CONFLICT (scope, id) DO NOTHING
+            """)
+        var known: [Int] = []
+        var moved = 0
+        for index in indices {
+            insert.bind(1, scope.key)
+            insert.bind(2, changes.rows[index].rawValue)
+            insert.bind(3, at(moved).rawValue)
+            insert.bind(4, numbers[Int(changes.stamps[index])])
+            for (field, column) in columns.enumerated() {
+                if let column { insert.bind(field + 5, changes.columns[column], cell: index) } else { insert.bindNull(field + 5) }
+            }
+            try insert.run()
+            if insert.changes == 0 { known.append(index) } else { moved += 1 }
+        }
+        return known
+    }
+
+    mutating func load(_ form: Form, _ rows: [RowID]) throws -> [RowID: MergeRow] {
+        let names = form.fields.map(\.id).joined(separator: ", ")
+        let select = try HotStatement(
+            db, "SELECT _life, _at, _by, _x, \(names) FROM \(form.table) WHERE scope = ? AND id = ?")
+        var found: [RowID: MergeRow] = [:]
+        for id in rows {
+            select.bind(1, scope.key)
+            select.bind(2, id.rawValue)
+            defer { select.reset() }
+            guard try select.step() else { continue }
+            var row = MergeRow(form: form, id: id)
+            row.life = Life(rawValue: UInt8(select.integer(0))) ?? .unchanged
+            let meta = RowMeta(at: Position(select.integer(1)), by: select.integer(2), exceptions: select.blob(3))
+            for field in form.fields.indices { row.values[field] = select.value(field + 4) }
+            try unpack(meta, into: &row)
+            found[id] = row
+        }
+        return found
+    }
+
+    private mutating func unpack(_ meta: RowMeta, into row: inout MergeRow) throws {
+        var entries = ([0] + row.form.groups.map(\.number)).map {
+            RowMeta.Entry(group: $0, written: .none, shown: .none, stamp: 0, disputed: false, base: .none)
+        }
+        let state = try meta.unpack(into: &entries)
+        row.lifeCell = try cell(entries[0])
+        for index in row.cells.indices { row.cells[index] = try cell(entries[index + 1]) }
+        if state.disputed || state.hasRowCase { try CaseStore.load(db, scope: scope, into: &row, stamps: &stamps) }
+    }
+
+    private mutating func cell(_ entry: RowMeta.Entry) throws -> Cell {
+        var cell = Cell(written: entry.written, shown: entry.shown, by: try stamps.provenance(entry.stamp))
+        cell.base = entry.base
+        return cell
+    }
+
+    mutating func save(_ rows: [MergeRow]) throws {
+        for row in rows {
+            try saveHistory(row)
+            try CaseStore.save(db, scope: scope, row, stamps: &stamps)
+            try saveRow(row)
+        }
+    }
+
+    private mutating func saveRow(_ row: MergeRow) throws {
+        let form = row.form
+        var entries = [try entry(0, row.lifeCell, disputed: false)]
+        for (index, group) in form.groups.enumerated() {
+            entries.append(try entry(group.number, row.cells[index], disputed: row.cases[index] != nil))
+        }
+        let meta = RowMeta.pack(entries, rowCase: row.rowCase != nil)
+        let names = form.fields.map(\.id)
+        let sets = (["_life", "_at", "_by", "_x"] + names).map { "\($0) = excluded.\($0)" }.joined(separator: ", ")
+        let upsert = try HotStatement(
+            db,
+            """
+            INSERT INTO \(form.table) (scope, id, _life, _at, _by, _x, \(names.joined(separator: ", ")))
+            VALUES (?, ?, ?, ?, ?, ?, \(Array(repeating: "?", count: names.count).joined(separator: ", ")))
+            ON CONFLICT (scope, id) DO UPDATE SET \(sets)
+            """)
+        upsert.bind(1, scope.key)
+        upsert.bind(2, row.id.rawValue)
+        upsert.bind(3, Int64(row.life.rawValue))
+        upsert.bind(4, meta.at.rawValue)
+        upsert.bind(5, meta.by)
+        if let exceptions = meta.exceptions { upsert.bind(6, blob: exceptions) } else { upsert.bindNull(6) }
+        for (field, value) in row.values.enumerated() { upsert.bind(field + 7, value) }
+        try upsert.run()
+    }
+
+    private mutating func entry(_ group: Int, _ cell: Cell, disputed: Bool) throws -> RowMeta.Entry {
+        RowMeta.Entry(
+            group: group, written: cell.written, shown: cell.shown, stamp: cell.isWritten ? try stamps.number(cell.by) : 0,
+            disputed: disputed, base: cell.base)
+    }
+
+    private mutating func saveHistory(_ row: MergeRow) throws {
+        for old in row.overwritten {
+            let stamp = try stamps.number(old.cell.by)
+            try db.cachedStatement(
+                sql: "INSERT OR REPLACE INTO zz_history VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            ).execute(arguments: [
+                scope.key, row.form.number, row.id.rawValue, old.group, row.position.rawValue, old.cell.written.rawValue,
+                stamp, Int(old.life.rawValue), ValuesJSON.encode(old.values),
+            ])
+        }
+    }
+
+    // MARK: log
+
+    mutating func append(_ extent: Extent, upTo: Position) throws {
+        try db.cachedStatement(sql: "INSERT INTO zz_extent (scope, last, site, last_seq, rows) VALUES (?, ?, ?, ?, ?)")
+            .execute(arguments: [
+                scope.key, upTo.rawValue, extent.merged?.site.key ?? 0, extent.merged?.lastSeq.rawValue ?? 0,
+                Data(ExtentRows.pack(extent.rows)),
+            ])
+        try db.cachedStatement(sql: "UPDATE zz_scope SET log_end = ? WHERE scope = ?")
+            .execute(arguments: [upTo.rawValue, scope.key])
+        logEnd = upTo
+    }
+
+    func merged(of site: SiteID) throws -> Seq {
+        Seq(
+            try Int64.fetchOne(
+                db.cachedStatement(sql: "SELECT merged FROM zz_child WHERE scope = ? AND site = ?"),
+                arguments: [scope.key, site.key]) ?? 0)
+    }
+
+    mutating func count(_ counts: CellCounts, sent: Int, of site: SiteID, upTo: Seq) throws {
+        try db.cachedStatement(
+            sql: """
+                INSERT INTO zz_child (scope, site, merged, sent, merged_cells, equal, disputed, overtaken)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+                ON CONFLICT (scope, site) DO UPDATE SET merged = excluded.merged, sent = sent + excluded.sent,
+                  merged_cells = merged_cells + excluded.merged_cells, equal = equal + excluded.equal,
+                  disputed = disputed + excluded.disputed, overtaken = overtaken + excluded.overtaken
+                """
+        ).execute(arguments: [
+            scope.key, site.key, upTo.rawValue, sent, counts.merged, counts.equal, counts.disputed, counts.overtaken,
+        ])
+    }
+
+    // MARK: findings
+
+    mutating func replaceFindings(_ form: Form, rows: [RowID], with findings: [Finding]) throws {
+        let ids = "[" + rows.map(\.description).joined(separator: ",") + "]"
+        try db.cachedStatement(
+            sql: "DELETE FROM zz_finding WHERE scope = ? AND form = ? AND id IN (SELECT value FROM json_each(?))"
+        ).execute(arguments: [scope.key, form.number, ids])
+        for finding in findings {
+            try db.cachedStatement(sql: "INSERT OR REPLACE INTO zz_finding VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
+                .execute(arguments: [
+                    scope.key, form.number, finding.row.rawValue, finding.rule, finding.level.rawValue, finding.message,
+                    finding.fix, finding.waitsFor,
+                ])
+        }
+    }
+}
+
+/// Field values as a JSON array, for history and candidates: read by people with the sqlite3 program, and back by us.
+enum ValuesJSON {
+    static func encode(_ values: [Value]) -> String {
+        let parts = values.map { value -> Any in
+            switch value {
+            case .null: NSNull()
+            case .integer(let value): NSNumber(value: value)
+            case .real(let value): ["real": "\(value)"]
+            case .text(let value): value
+            }
+        }
+        let data = try? JSONSerialization.data(withJSONObject: parts, options: [.withoutEscapingSlashes])
+        return String(decoding: data ?? Data("[]".utf8), as: UTF8.self)
+    }
+
+    static func decode(_ text: String) -> [Value] {
+        let parts = (try? JSONSerialization.jsonObject(with: Data(text.utf8))) as? [Any] ?? []
+        return parts.map { part in
+            switch part {
+            case let text as String: .text(text)
+            case let real as [String: String]: .real(Double(real["real"] ?? "") ?? 0)
+            case let number as NSNumber: .integer(number.int64Value)
+            default: .null
+            }
+        }
+    }
+}

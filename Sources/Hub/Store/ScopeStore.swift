@@ -1,0 +1,43 @@
+// What merge, pull, decisions and forwarding need of a store: narrow, and in sets, so that another database can stand
+// behind it. One value serves one transaction on one scope.
+
+import Shared
+
+/// What one merge transaction adds to the log.
+struct Extent {
+    /// The child whose segment was merged, and up to which seq; nil for decisions and pulls.
+    var merged: (site: SiteID, lastSeq: Seq)?
+    var rows: [(form: FormNumber, row: RowID)] = []
+}
+
+/// Cells of a row that still have to go up.
+struct HeldCells {
+    var fields = FieldMask()
+    var life = false
+    var isEmpty: Bool { fields.isEmpty && !life }
+}
+
+protocol ScopeStore {
+    var scope: ScopeID { get }
+    /// The newest position of the scope's log.
+    var logEnd: Position { get }
+
+    /// Inserts rows that nobody has heard of, as they came.
+    ///
+    /// - Parameter at: the position of the first; each further one takes the next.
+    /// - Returns: indices of changes whose row exists already; they were not written.
+    mutating func insertFresh(
+        _ form: Form, _ changes: FormChanges, indices: [Int], by: [Provenance], at: (Int) -> Position
+    ) throws -> [Int]
+    /// Rows with metadata, values and open cases; rows nobody has heard of are left out.
+    mutating func load(_ form: Form, _ rows: [RowID]) throws -> [RowID: MergeRow]
+    /// Writes rows, their history and their cases.
+    mutating func save(_ rows: [MergeRow]) throws
+    /// Ends the transaction's part of the log.
+    mutating func append(_ extent: Extent, upTo: Position) throws
+
+    func merged(of site: SiteID) throws -> Seq
+    mutating func count(_ counts: CellCounts, sent: Int, of site: SiteID, upTo: Seq) throws
+    /// Stores what the rules say of these rows, instead of what they said before.
+    mutating func replaceFindings(_ form: Form, rows: [RowID], with findings: [Finding]) throws
+}

@@ -1,0 +1,62 @@
+// Provenance ↔ stamp number. Each combination of writer, origin, author and time stands once in zz_stamp, so that a cell
+// carries one small number.
+
+import GRDB
+import Shared
+
+struct Stamps {
+    private let db: Database
+    private var numbers: [Provenance: Int64] = [:]
+    private var provenances: [Int64: Provenance] = [:]
+
+    /// Lives as long as one transaction: what it caches may be rolled back.
+    init(_ db: Database) { self.db = db }
+
+    mutating func number(_ provenance: Provenance) throws -> Int64 {
+        if let known = numbers[provenance] { return known }
+        let arguments: StatementArguments = [
+            Self.key(provenance.writer), provenance.stamp.origin.key, provenance.stamp.author, provenance.stamp.time,
+        ]
+        try db.cachedStatement(sql: "INSERT OR IGNORE INTO zz_stamp (writer, origin, author, time) VALUES (?, ?, ?, ?)")
+            .execute(arguments: arguments)
+        let number = try Int64.fetchOne(
+            db.cachedStatement(sql: "SELECT stamp FROM zz_stamp WHERE writer = ? AND origin = ? AND author = ? AND time = ?"),
+            arguments: arguments)!
+        numbers[provenance] = number
+        provenances[number] = provenance
+        return number
+    }
+
+    /// Stamp 0 is nobody: a cell that was never written.
+    mutating func provenance(_ number: Int64) throws -> Provenance {
+        if number == 0 { return MergeRow.nobody }
+        if let known = provenances[number] { return known }
+        guard let row = try Row.fetchOne(
+            db.cachedStatement(sql: "SELECT writer, origin, author, time FROM zz_stamp WHERE stamp = ?"), arguments: [number])
+        else {
+            throw Failure(.damaged, "Stamp \(number) is missing in zz_stamp.", next: "Restore the hub's last backup.")
+        }
+        let provenance = Provenance(
+            writer: Self.writer(row["writer"]),
+            stamp: Stamp(origin: SiteID(key: row["origin"]), author: row["author"], time: row["time"]))
+        numbers[provenance] = number
+        provenances[number] = provenance
+        return provenance
+    }
+
+    static func key(_ writer: Provenance.Writer) -> Int64 {
+        switch writer {
+        case .hub: 0
+        case .parent: 1
+        case .child(let site): site.key
+        }
+    }
+
+    static func writer(_ key: Int64) -> Provenance.Writer {
+        switch key {
+        case 0: .hub
+        case 1: .parent
+        default: .child(SiteID(key: key))
+        }
+    }
+}

@@ -1,0 +1,202 @@
+// The node's database: ordinary typed tables that any SQLite program may write to, views with Chinese labels, and capture
+// by triggers in plain SQL.
+//
+// Two designs for capture: a log row per change (simple, exact order; 25 times plain SQLite with a row a cell, and it grows
+// with every keystroke), or one mark per touched row with a mask of fields, which the seal turns into a change. The second:
+// it is bounded by the data, costs one upsert in the writer's own transaction and is as crash-safe as the write.
+
+import GRDB
+import Shared
+
+package enum NodeSchema {
+    /// Raised with every change of zz_ tables or triggers.
+    package static let version = 1
+
+    package static func create(_ db: Database, _ catalogue: Catalogue) throws {
+        try db.execute(sql: UplinkSchema.sql)
+        try db.execute(sql: captureTables)
+        try db.execute(sql: StageSchema.sql)
+        for form in catalogue.forms {
+            try db.execute(sql: table(form))
+            for index in indexes(form) { try db.execute(sql: index) }
+            for trigger in triggers(form) { try db.execute(sql: trigger.sql) }
+            try db.execute(sql: view(form))
+        }
+        try fillCodes(db, catalogue)
+        try db.execute(sql: "PRAGMA user_version = \(version)")
+    }
+
+    private static let captureTables = """
+        -- A row written since the last seal. fields_low and fields_high are masks of field numbers 1-63 and 64-126;
+        -- life: 0 edited, 1 inserted, 2 deleted.
+        CREATE TABLE zz_mark (
+          form INT NOT NULL,
+          id INT NOT NULL,
+          fields_low INT NOT NULL,
+          fields_high INT NOT NULL,
+          life INT NOT NULL,
+          author TEXT NOT NULL,
+          time INT NOT NULL,
+          PRIMARY KEY (form, id)
+        ) STRICT, WITHOUT ROWID;
+
+        -- Who writes: set by zzsync's own writers in their transaction and cleared before it ends.
+        CREATE TABLE zz_author (
+          one INTEGER PRIMARY KEY CHECK (one = 1),
+          name TEXT NOT NULL
+        ) STRICT;
+
+        -- For the views: code → name.
+        CREATE TABLE zz_code (
+          code_set TEXT NOT NULL,
+          code TEXT NOT NULL,
+          name TEXT NOT NULL,
+          PRIMARY KEY (code_set, code)
+        ) STRICT, WITHOUT ROWID;
+        """
+
+    package static func fillCodes(_ db: Database, _ catalogue: Catalogue) throws {
+        try db.execute(sql: "DELETE FROM zz_code")
+        for set in catalogue.codeSets.values {
+            for entry in set.entries {
+                try db.execute(
+                    sql: "INSERT OR IGNORE INTO zz_code VALUES (?, ?, ?)", arguments: [set.name, entry.code, entry.name])
+            }
+        }
+    }
+
+    static func table(_ form: Form) -> String {
+        let columns = form.fields.map { "  \($0.id) \($0.type.sql)" }.joined(separator: ",\n")
+        return """
+            CREATE TABLE \(form.table) (
+              id INT PRIMARY KEY NOT NULL DEFAULT (random()),
+            \(columns)
+            ) STRICT, WITHOUT ROWID
+            """
+    }
+
+    /// The natural key is looked up by rules, imports and references; it is no constraint, for two schools may claim it.
+    static func indexes(_ form: Form) -> [String] {
+        guard !form.key.isEmpty else { return [] }
+        let columns = form.key.map { form.fields[$0].id }.joined(separator: ", ")
+        return ["CREATE INDEX zz_key_\(form.table) ON \(form.table) (\(columns))"]
+    }
+
+    struct Trigger {
+        let name: String
+        let sql: String
+    }
+
+    static func triggers(_ form: Form) -> [Trigger] {
+        let author = "coalesce((SELECT name FROM zz_author), '\(outsideProgram)')"
+        let all = form.allFields
+        func upsert(_ values: String, life: String) -> String {
+            """
+              INSERT INTO zz_mark (form, id, fields_low, fields_high, life, author, time)
+              \(values)
+              ON CONFLICT (form, id) DO UPDATE SET fields_low = fields_low | excluded.fields_low,
+                fields_high = fields_high | excluded.fields_high, life = \(life), author = excluded.author, time = excluded.time;
+            """
+        }
+        func changed(_ numbers: ClosedRange<Int>) -> String {
+            let bits = form.fields.filter { numbers.contains($0.number) }.map {
+                "(OLD.\($0.id) IS NOT NEW.\($0.id)) << \($0.number - numbers.lowerBound)"
+            }
+            return bits.isEmpty ? "0" : bits.joined(separator: " | ")
+        }
+        let insert = Trigger(
+            name: "zz_insert_\(form.table)",
+            sql: """
+                CREATE TRIGGER zz_insert_\(form.table) AFTER INSERT ON \(form.table) BEGIN
+                \(upsert("VALUES (\(form.number), NEW.id, \(all.low), \(all.high), 1, \(author), unixepoch())", life: "1"))
+                END
+                """)
+        let update = Trigger(
+            name: "zz_update_\(form.table)",
+            sql: """
+                CREATE TRIGGER zz_update_\(form.table) AFTER UPDATE ON \(form.table) BEGIN
+                \(upsert("""
+                SELECT \(form.number), NEW.id, low, high, 0, \(author), unixepoch()
+                  FROM (SELECT \(changed(1...63)) AS low, \(changed(64...126)) AS high) WHERE low <> 0 OR high <> 0
+                """, life: "life"))
+                END
+                """)
+        let delete = Trigger(
+            name: "zz_delete_\(form.table)",
+            sql: """
+                CREATE TRIGGER zz_delete_\(form.table) AFTER DELETE ON \(form.table) BEGIN
+                \(upsert("VALUES (\(form.number), OLD.id, 0, 0, 2, \(author), unixepoch())", life: "2"))
+                END
+                """)
+        let fixedID = Trigger(
+            name: "zz_fixed_id_\(form.table)",
+            sql: """
+                CREATE TRIGGER zz_fixed_id_\(form.table) BEFORE UPDATE OF id ON \(form.table) WHEN OLD.id IS NOT NEW.id BEGIN
+                  SELECT RAISE(ABORT, 'the id of a row cannot be changed; delete the row and insert another');
+                END
+                """)
+        return [insert, update, delete, fixedID]
+    }
+
+    /// The author of what a stranger's SQLite program writes.
+    package static let outsideProgram = "outside program"
+
+    /// A view per form with Chinese labels; codes show their names. Its name is the whole menu path, for titles repeat.
+    static func view(_ form: Form) -> String {
+        let columns = form.fields.map { field in
+            guard let codes = field.codes else { return "\(field.id) AS \"\(field.title)\"" }
+            return """
+                coalesce((SELECT name FROM zz_code WHERE code_set = '\(codes)' AND code = \(field.id)), \(field.id)) AS "\(field.title)"
+                """
+        }
+        return "CREATE VIEW \"\(form.path)\" AS SELECT id AS \"记录号\", \(columns.joined(separator: ", ")) FROM \(form.table)"
+    }
+
+    /// What start and `doctor` find wrong with tables and triggers: a stranger can drop them.
+    ///
+    /// - Returns: one sentence a fault; dropped triggers are named first because rows written since then are not marked.
+    package static func faults(_ db: Database, _ catalogue: Catalogue) throws -> [String] {
+        let found = try Row.fetchAll(db, sql: "SELECT name, sql FROM sqlite_schema WHERE type IN ('table', 'trigger')")
+        let sql = Dictionary(found.map { ($0["name"] as String, $0["sql"] as String? ?? "") }, uniquingKeysWith: { a, _ in a })
+        var faults: [String] = []
+        for form in catalogue.forms {
+            if sql[form.table] == nil {
+                faults.append("Table \(form.table) (\(form.path)) is missing.")
+                continue
+            }
+            for trigger in triggers(form) where sql[trigger.name] != trigger.sql {
+                faults.append(
+                    "Trigger \(trigger.name) is \(sql[trigger.name] == nil ? "missing" : "changed"): writes of other programs "
+                        + "to \(form.path) were not noticed while it was gone.")
+            }
+        }
+        return faults
+    }
+
+    /// Puts dropped triggers back and marks every row of their forms, so that nothing written meanwhile is lost.
+    ///
+    /// Marking a row that nobody changed costs a few bytes on the wire and merges as equal; rows deleted meanwhile cannot be
+    /// known here, and come back with the next full pull.
+    package static func repairTriggers(_ db: Database, _ catalogue: Catalogue) throws -> [String] {
+        var repaired: [String] = []
+        let present = Set(try String.fetchAll(db, sql: "SELECT name || sql FROM sqlite_schema WHERE type = 'trigger'"))
+        for form in catalogue.forms {
+            let broken = triggers(form).filter { !present.contains($0.name + $0.sql) }
+            guard !broken.isEmpty else { continue }
+            for trigger in broken {
+                try db.execute(sql: "DROP TRIGGER IF EXISTS \(trigger.name)")
+                try db.execute(sql: trigger.sql)
+            }
+            let all = form.allFields
+            try db.execute(
+                sql: """
+                    INSERT INTO zz_mark (form, id, fields_low, fields_high, life, author, time)
+                    SELECT \(form.number), id, \(all.low), \(all.high), 1, '\(outsideProgram)', unixepoch() FROM \(form.table) WHERE true
+                    ON CONFLICT (form, id) DO UPDATE SET fields_low = excluded.fields_low, fields_high = excluded.fields_high
+                    """)
+            repaired.append(
+                "Capture of \(form.path) was restored (\(broken.map(\.name).joined(separator: ", "))); its rows go up again whole.")
+        }
+        return repaired
+    }
+}

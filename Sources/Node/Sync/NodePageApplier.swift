@@ -1,0 +1,91 @@
+// One form's part of a log page, applied to the node's table. Rule 5: cells that the parent has not merged yet are passed
+// over, the rest is replaced; life first.
+
+import GRDB
+import Shared
+
+struct NodePageApplier {
+    let db: Database
+    let form: Form
+    let scope: ScopeID
+    /// Up to which of our seqs the parent had merged as of the page's end.
+    let merged: Seq
+    let changes: FormChanges
+    private(set) var applied = 0
+    private(set) var passedOver = 0
+    /// Nothing of ours waits in this scope: no row needs to be asked.
+    private let nothingPends: Bool
+    private let exists: HotStatement
+    private let columnOf: [Int?]
+
+    init(_ db: Database, form: Form, scope: ScopeID, merged: Seq, changes: FormChanges) throws {
+        self.db = db
+        self.form = form
+        self.scope = scope
+        self.merged = merged
+        self.changes = changes
+        nothingPends = try Bool.fetchOne(
+            db, sql: "SELECT NOT EXISTS (SELECT 1 FROM zz_unsettled WHERE scope = ? AND seq > ?)",
+            arguments: [scope.key, merged.rawValue])!
+        exists = try HotStatement(db, "SELECT 1 FROM \(form.table) WHERE id = ?")
+        columnOf = form.fields.map { changes.fields.firstIndex(of: $0.number) }
+    }
+
+    mutating func run() throws {
+        for index in 0..<changes.count { try apply(index) }
+    }
+
+    /// A page's changes of one row come life first, so that cells find their row there.
+    private mutating func apply(_ index: Int) throws {
+        let row = changes.rows[index]
+        let pending =
+            nothingPends
+            ? Pending() : try Pending.load(db, scope: scope, form: form.number, row: row, mergedUpTo: merged)
+        exists.bind(1, row.rawValue)
+        let present = try exists.step()
+        exists.reset()
+        switch changes.life[index] {
+        case .dead:
+            // A pull does not delete a row with unsettled edits: the parent will judge them.
+            if !pending.fields.isEmpty || pending.life { return passedOver += 1 }
+            if present { try delete(row) }
+            return applied += 1
+        case .alive, .unchanged:
+            if !present, pending.life { return passedOver += 1 }        // deleted here, the parent will judge it
+            let mask = settled(changes.masks[index], pending)
+            if mask.isEmpty, changes.life[index] == .unchanged || present { return passedOver += 1 }
+            try write(index, row, mask, insert: !present)
+            applied += 1
+        }
+    }
+
+    /// The groups of `mask` of which no field waits.
+    private func settled(_ mask: FieldMask, _ pending: Pending) -> FieldMask {
+        guard !pending.fields.isEmpty else { return mask }
+        return form.groups.reduce(into: FieldMask()) { out, group in
+            if (group.mask & pending.fields).isEmpty { out = out | (group.mask & mask) }
+        }
+    }
+
+    private func delete(_ row: RowID) throws {
+        let statement = try HotStatement(db, "DELETE FROM \(form.table) WHERE id = ?")
+        statement.bind(1, row.rawValue)
+        try statement.run()
+    }
+
+    private func write(_ index: Int, _ row: RowID, _ mask: FieldMask, insert: Bool) throws {
+        let fields = form.fields.indices.filter { mask.contains(form.fields[$0].number) && columnOf[$0] != nil }
+        if fields.isEmpty && !insert { return }
+        let names = fields.map { form.fields[$0].id }
+        let sql =
+            insert
+            ? "INSERT INTO \(form.table) (\((names + ["id"]).joined(separator: ", "))) VALUES (\(Array(repeating: "?", count: names.count + 1).joined(separator: ", ")))"
+            : "UPDATE \(form.table) SET \(names.map { "\($0) = ?" }.joined(separator: ", ")) WHERE id = ?"
+        let statement = try HotStatement(db, sql)
+        for (parameter, field) in fields.enumerated() {
+            statement.bind(parameter + 1, changes.columns[columnOf[field]!], cell: index)
+        }
+        statement.bind(fields.count + 1, row.rawValue)
+        try statement.run()
+    }
+}

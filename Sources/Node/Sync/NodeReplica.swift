@@ -1,0 +1,83 @@
+// A node as a child: seals its marks, applies its parent's log pages by rule 5. It opens no case and holds nothing: drafts
+// and invalid rows go up too.
+
+import Crypto
+import Foundation
+import GRDB
+import Shared
+
+package final class NodeReplica: ChildReplica {
+    package let home: NodeHome
+    package let keys: SiteKeys
+
+    package init(home: NodeHome, keys: SiteKeys) {
+        self.home = home
+        self.keys = keys
+    }
+
+    package var database: DatabasePool { home.database }
+    package var catalogue: Catalogue { home.catalogue }
+
+    package func school(_ scope: ScopeID) throws -> SchoolInfo? { try home.school() }
+
+    // MARK: seal
+
+    /// Turns every mark into a change of the outbox, whole groups, and clears the marks. Call in a write transaction.
+    package func seal(_ db: Database, scope: ScopeID, now: Int64) throws -> SealSummary {
+        guard try Bool.fetchOne(db, sql: "SELECT EXISTS (SELECT 1 FROM zz_mark)") == true else { return SealSummary() }
+        var sealer = try Sealer(
+            db, scope: scope, site: keys.site, key: keys.signing, catalogueHash: catalogue.hash, now: now)
+        for form in catalogue.forms { try seal(db, form, into: &sealer) }
+        try sealer.finish()
+        // Marks of forms that this catalogue does not have stay until one has them.
+        let known = catalogue.forms.map { String($0.number) }.joined(separator: ", ")
+        try db.execute(sql: "DELETE FROM zz_mark WHERE form IN (\(known))")
+        return SealSummary(rows: sealer.rows, segments: sealer.segments)
+    }
+
+    private func seal(_ db: Database, _ form: Form, into sealer: inout Sealer) throws {
+        let columns = form.fields.map { "t.\($0.id)" }.joined(separator: ", ")
+        let statement = try HotStatement(
+            db,
+            """
+            SELECT m.id, m.fields_low, m.fields_high, m.life, m.author, m.time, t.id IS NOT NULL, \(columns)
+            FROM zz_mark AS m LEFT JOIN \(form.table) AS t ON t.id = m.id
+            WHERE m.form = \(form.number) ORDER BY m.id
+            """)
+        defer { statement.reset() }
+        while try statement.step() {
+            let life = Life(rawValue: UInt8(statement.integer(3))) ?? .unchanged
+            let present = statement.integer(6) != 0
+            // A row that is gone while its mark does not say so was deleted while the triggers were gone: nothing to seal.
+            guard present || life == .dead else { continue }
+            let stamp = Stamp(origin: keys.site, author: statement.text(4) ?? "", time: statement.integer(5))
+            let mask = present ? form.closure(FieldMask(low: statement.integer(1), high: statement.integer(2))) : FieldMask()
+            try sealer.add(
+                form: form, row: RowID(statement.integer(0)), life: present && life == .dead ? .alive : life, mask: mask,
+                stamp: stamp
+            ) { field, cells in statement.append(field + 7, to: &cells) }
+        }
+    }
+
+    // MARK: pull
+
+    package func apply(
+        _ db: Database, scope: ScopeID, body: SegmentBody, page: LogPageInfo, merged: Seq, now: Int64
+    ) throws -> PullSummary {
+        var summary = PullSummary()
+        try ReplicaDatabase.withoutTriggers(db) {
+            for changes in body.forms {
+                guard let form = catalogue[number: changes.form] else {
+                    summary.unknownForms += changes.count
+                    continue
+                }
+                var applier = try NodePageApplier(db, form: form, scope: scope, merged: merged, changes: changes)
+                try applier.run()
+                summary.applied += applier.applied
+                summary.passedOver += applier.passedOver
+                summary.disputed += changes.placements.count { $0.disputed }
+            }
+        }
+        return summary
+    }
+}

@@ -1,1 +1,0 @@
-int zz_placeholder_workbook;

@@ -1,0 +1,118 @@
+import Crypto
+
+/// A segment as it is stored and sent.
+package struct SealedSegment: Sendable {
+    package let bytes: [UInt8]
+    package let header: SegmentHeader
+    /// SHA-256 of the whole header with its signature: what the next segment of the chain names as its previous one.
+    package let hash: ContentHash
+}
+
+/// A segment whose signature and body hash were checked; made in this file only, and `decode` takes nothing else.
+package struct VerifiedSegment: Sendable {
+    package let header: SegmentHeader
+    package let hash: ContentHash
+    fileprivate let bytes: [UInt8]
+    fileprivate init(bytes: [UInt8], header: SegmentHeader) {
+        self.bytes = bytes
+        self.header = header
+        hash = SegmentCodec.hash(bytes)
+    }
+}
+
+/// Body to signed bytes and back: seal; inspect → verify → decode.
+package enum SegmentCodec {
+    /// Names all that decoding needs beside this program's format: fills, code tables, functions, dictionary. Format 1
+    /// needs none; a segment that names another set is kept until a program knows it.
+    package static let decodingHash = ContentHash(of: Array("zzsync segment format 1: no fills, no dictionary".utf8))
+
+    /// Encodes, compresses, hashes and signs.
+    ///
+    /// - Parameter level: zstd's, 1...19; 9 to 12 while people wait, 19 for what is kept.
+    /// - Throws: if any receiver would refuse the segment; nothing that is returned can be refused for its form.
+    package static func seal(
+        body: SegmentBody, kind: SegmentHeader.Kind, scope: ScopeID, site: SiteID, firstSeq: Seq, lastSeq: Seq,
+        cursor: Position, epoch: Int, previousHash: ContentHash, catalogueHash: ContentHash,
+        decodingHash: ContentHash = SegmentCodec.decodingHash, level: Int,
+        signingKey: Curve25519.Signing.PrivateKey
+    ) throws(CodecError) -> SealedSegment {
+        let raw = try BodyCodec.encode(body)
+        let frame = try ZstdFrame.compress(raw.bytes, level: level, cuts: raw.cuts)
+        try ZstdFrame.checkSize(rawLength: raw.bytes.count, bodyLength: frame.count, at: 0)
+        var header = SegmentHeader(
+            kind: kind, scope: scope, site: site, firstSeq: firstSeq, lastSeq: lastSeq, cursor: cursor, epoch: epoch,
+            rawLength: raw.bytes.count, bodyLength: frame.count, previousHash: previousHash,
+            catalogueHash: catalogueHash, decodingHash: decodingHash, bodyHash: ContentHash(of: frame),
+            valuesDigest: ContentHash(of: raw.bytes))
+        try header.check()
+        try checkKind(header, body)
+        var bytes = header.signedBytes
+        guard let signature = try? signingKey.signature(for: bytes) else {
+            throw .badSignature(at: SegmentHeader.signedByteCount)
+        }
+        header.signature = Array(signature)
+        bytes.reserveCapacity(SegmentHeader.byteCount + frame.count)
+        bytes.append(contentsOf: header.signature)
+        bytes.append(contentsOf: frame)
+        return SealedSegment(bytes: bytes, header: header, hash: hash(bytes))
+    }
+
+    /// Reads the header alone: structure and limits, no cryptography. What it says is a claim until `verify`.
+    ///
+    /// - Parameter bytes: the segment, or as much of it as has arrived: the header's bytes are enough.
+    package static func inspect(_ bytes: [UInt8]) throws(CodecError) -> SegmentHeader {
+        try SegmentHeader(parsing: bytes)
+    }
+
+    /// Checks the length, the signature over the header, and the body against the header.
+    ///
+    /// - Parameter key: of the site that the header names; finding it is the caller's business.
+    package static func verify(
+        _ bytes: [UInt8], key: Curve25519.Signing.PublicKey
+    ) throws(CodecError) -> VerifiedSegment {
+        let header = try inspect(bytes)
+        let end = SegmentHeader.byteCount + header.bodyLength
+        guard bytes.count >= end else {
+            throw .truncated(
+                what: "body", at: SegmentHeader.byteCount, needed: header.bodyLength,
+                left: bytes.count - SegmentHeader.byteCount)
+        }
+        guard bytes.count == end else { throw .trailingBytes(what: "segment", count: bytes.count - end, at: end) }
+        guard key.isValidSignature(header.signature, for: bytes[..<SegmentHeader.signedByteCount]) else {
+            throw .badSignature(at: SegmentHeader.signedByteCount)
+        }
+        guard ContentHash(of: bytes[SegmentHeader.byteCount...]) == header.bodyHash else {
+            throw .badBodyHash(at: SegmentHeader.byteCount)
+        }
+        return VerifiedSegment(bytes: bytes, header: header)
+    }
+
+    /// Inflates within the limits and reads the body; the digest and every length must agree.
+    package static func decode(_ segment: VerifiedSegment) throws(CodecError) -> SegmentBody {
+        let header = segment.header
+        guard header.decodingHash == decodingHash else {
+            throw .unknownDecoding(hash: header.decodingHash.description)
+        }
+        let raw = try ZstdFrame.decompress(
+            segment.bytes[SegmentHeader.byteCount...], rawLength: header.rawLength, at: SegmentHeader.byteCount)
+        guard ContentHash(of: raw) == header.valuesDigest else {
+            throw .badValuesDigest(at: SegmentHeader.valuesDigestOffset)
+        }
+        let body = try BodyCodec.decode(raw)
+        try checkKind(header, body)
+        return body
+    }
+
+    fileprivate static func hash(_ bytes: [UInt8]) -> ContentHash { ContentHash(of: bytes[..<SegmentHeader.byteCount]) }
+
+    private static func checkKind(_ header: SegmentHeader, _ body: SegmentBody) throws(CodecError) {
+        guard (body.page != nil) == (header.kind == .logPage) else {
+            throw .inconsistent(what: "page", found: body.page == nil ? 0 : 1, expected: Int(header.kind.rawValue), at: 0)
+        }
+        guard header.kind == .changes else { return }
+        let seqs = Int(clamping: header.lastSeq.rawValue - header.firstSeq.rawValue) + 1
+        guard body.changeCount == seqs else {
+            throw .inconsistent(what: "changes", found: body.changeCount, expected: seqs, at: 0)
+        }
+    }
+}

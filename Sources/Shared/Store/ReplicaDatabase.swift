@@ -1,0 +1,113 @@
+// Opens the SQLite file of a replica: WAL, FULL synchronous, our functions on every connection, and only if it is ours.
+
+import CSQLiteConfig
+import Foundation
+import GRDB
+import GRDBSQLite
+
+package enum ReplicaDatabase {
+    /// "zzsy" in the file's header, at the place that SQLite reserves for it.
+    private static let applicationID = 0x7A7A_7379
+
+    /// Opens an existing replica.
+    ///
+    /// - Throws: `Failure(.damaged)` for a file that is missing, is no SQLite database or is not a replica of this kind.
+    package static func open(path: String, kind: String, catalogue: Catalogue) throws(Failure) -> DatabasePool {
+        guard FileManager.default.fileExists(atPath: path) else {
+            throw Failure(
+                .usage, "There is no zzsync \(kind) at \(path).",
+                next: kind == "node" ? "Name its folder with --home, or make one with `zzsync init`."
+                    : "Name its folder with --home, or make one with `zzsync hub init`.")
+        }
+        do {
+            let pool = try DatabasePool(path: path, configuration: configuration(catalogue))
+            let found = try pool.read { db in
+                try Int.fetchOne(db, sql: "PRAGMA application_id") ?? 0
+            }
+            guard found == applicationID else {
+                throw Failure(
+                    .damaged, "\(path) is an SQLite database, but not a zzsync \(kind).",
+                    next: "Move it away, or name another folder with --home; nothing in it was changed.")
+            }
+            return pool
+        } catch let failure as Failure {
+            throw failure
+        } catch {
+            throw storeFailure(error, path: path)
+        }
+    }
+
+    /// Creates the file and its schema in one transaction; refuses a file that is there.
+    package static func create(
+        path: String, kind: String, catalogue: Catalogue, schema: (Database) throws -> Void
+    ) throws(Failure) -> DatabasePool {
+        guard !FileManager.default.fileExists(atPath: path) else {
+            throw Failure(
+                .refused, "\(path) exists already.", next: "Choose an empty folder with --home, or use the \(kind) that is there.")
+        }
+        do {
+            let pool = try DatabasePool(path: path, configuration: configuration(catalogue))
+            try pool.write { db in
+                try schema(db)
+                try db.execute(sql: "PRAGMA application_id = \(applicationID)")
+            }
+            return pool
+        } catch {
+            throw storeFailure(error, path: path)
+        }
+    }
+
+    private static func configuration(_ catalogue: Catalogue) -> Configuration {
+        var configuration = Configuration()
+        // Strangers' SQLite programs write beside us: wait for them.
+        configuration.busyMode = .timeout(10)
+        configuration.foreignKeysEnabled = false
+        configuration.maximumReaderCount = 3
+        let codeSets = catalogue.codeSets
+        configuration.prepareDatabase { db in
+            SQLFunctions.register(on: db.sqliteConnection!, codeSets: codeSets)
+            if !db.configuration.readonly { try db.execute(sql: "PRAGMA synchronous = FULL") }
+            try db.execute(sql: "PRAGMA cache_size = -16000")
+        }
+        return configuration
+    }
+
+    /// Runs `body` with the triggers of this connection off: for applying what came from outside.
+    package static func withoutTriggers<T>(_ db: Database, _ body: () throws -> T) throws -> T {
+        zz_sqlite_enable_triggers(db.sqliteConnection!, 0)
+        defer { zz_sqlite_enable_triggers(db.sqliteConnection!, 1) }
+        return try body()
+    }
+}
+
+/// What a person reads when SQLite refuses: disk full, locked, damaged, no permission.
+package func storeFailure(_ error: any Error, path: String) -> Failure {
+    if let failure = error as? Failure { return failure }
+    guard let error = error as? DatabaseError else {
+        return Failure(.damaged, "\(path): \(error)", next: "Run `zzsync doctor`.")
+    }
+    switch error.resultCode {
+    case .SQLITE_FULL:
+        return Failure(
+            .damaged, "The disk that holds \(path) is full; the last change was not written, everything before it is safe.",
+            next: "Free some space and repeat the command.")
+    case .SQLITE_IOERR where (error.message ?? "").contains("full"):
+        return Failure(.damaged, "The disk that holds \(path) is full.", next: "Free some space and repeat the command.")
+    case .SQLITE_BUSY, .SQLITE_LOCKED:
+        return Failure(
+            .busy, "Another program has been writing to \(path) for more than 10 seconds.",
+            next: "Close it or wait, then repeat the command; nothing was written.")
+    case .SQLITE_NOTADB, .SQLITE_CORRUPT:
+        return Failure(
+            .damaged, "\(path) is no intact SQLite database (\(error.message ?? "damaged")).",
+            next: "Keep the file, and restore the last backup; what was synced can be pulled again.")
+    case .SQLITE_CANTOPEN, .SQLITE_READONLY, .SQLITE_PERM, .SQLITE_AUTH:
+        return Failure(
+            .damaged, "\(path) cannot be written (\(error.message ?? "no permission")).",
+            next: "Check the owner and permissions of the folder.")
+    case .SQLITE_CONSTRAINT:
+        return Failure(.refused, error.message ?? "a constraint refused the change", next: "Mend the value and repeat.")
+    default:
+        return Failure(.damaged, "\(path): \(error.message ?? "SQLite error \(error.resultCode)")", next: "Repeat the command.")
+    }
+}

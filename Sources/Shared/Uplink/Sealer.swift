@@ -1,0 +1,130 @@
+// To seal: turn what was written into segments of the outbox. Encoding, chain, signature and bookkeeping are the same at a
+// node and at a hub that forwards; what differs is only where the changes are read from.
+
+import Crypto
+import Foundation
+import GRDB
+
+package struct Sealer {
+    package let scope: ScopeID
+    package let site: SiteID
+    package let key: Curve25519.Signing.PrivateKey
+    package let catalogueHash: [UInt8]
+    /// Seconds since 1970.
+    package let now: Int64
+    /// zstd level: 9 is where columns of this kind stop shrinking at once (measured 24.7 % against 24.5 % at 12 and twice
+    /// the time).
+    package static let level = 9
+
+    private let db: Database
+    private var builder = SegmentBuilder()
+    private var link: ScopeLink
+    package private(set) var rows = 0
+    package private(set) var segments = 0
+
+    package init(
+        _ db: Database, scope: ScopeID, site: SiteID, key: Curve25519.Signing.PrivateKey, catalogueHash: [UInt8], now: Int64
+    ) throws {
+        guard let link = try ScopeLink.load(db, scope) else {
+            throw Failure(.damaged, "Scope \(scope) has no link to a parent here.", next: "Run `zzsync doctor`.")
+        }
+        self.db = db
+        self.scope = scope
+        self.site = site
+        self.key = key
+        self.catalogueHash = catalogueHash
+        self.now = now
+        self.link = link
+    }
+
+    /// Adds a change; a segment that is full goes to the outbox.
+    package mutating func add(
+        form: Form, row: RowID, life: Life, mask: FieldMask, stamp: Stamp, cell: (Int, inout CellColumn) -> Void
+    ) throws {
+        if builder.size >= Limits.segmentRawBytesMax { try flush() }
+        builder.add(form: form, row: row, life: life, mask: mask, stamp: stamp, cell: cell)
+        rows += 1
+    }
+
+    /// Seals what is left. Without this call the last changes are not in the outbox; the caller's transaction covers all.
+    package mutating func finish() throws {
+        try flush()
+        try link.save(db)
+    }
+
+    private mutating func flush() throws {
+        let cells = builder.cells
+        guard let body = builder.take() else { return }
+        let first = link.nextSeq
+        let last = first.advanced(by: body.changeCount - 1)
+        let sealed = try SegmentCodec.seal(
+            body: body, kind: .changes, scope: scope, site: site, firstSeq: first, lastSeq: last, cursor: link.cursor,
+            epoch: link.cursor.epoch, previousHash: link.chain, catalogueHash: catalogueHash, level: Self.level,
+            signingKey: key)
+        let header = try SegmentCodec.inspect(sealed.bytes)
+        try db.cachedStatement(
+            sql: "INSERT INTO zz_outbox (scope, first, last, sealed_at, cells, raw_bytes, bytes) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        ).execute(arguments: [
+            scope.key, first.rawValue, last.rawValue, now, cells, Int(header.rawLength), Data(sealed.bytes),
+        ])
+        try recordUnsettled(body, first: first)
+        link.nextSeq = last.advanced(by: 1)
+        link.chain = sealed.hash
+        segments += 1
+    }
+
+    private func recordUnsettled(_ body: SegmentBody, first: Seq) throws {
+        let insert = try HotStatement(
+            db,
+            "INSERT INTO zz_unsettled (scope, seq, form, id, fields_low, fields_high, life) VALUES (?, ?, ?, ?, ?, ?, ?)")
+        var seq = first.rawValue
+        for form in body.forms {
+            for index in 0..<form.count {
+                insert.bind(1, scope.key)
+                insert.bind(2, seq)
+                insert.bind(3, Int64(form.form))
+                insert.bind(4, form.rows[index].rawValue)
+                insert.bind(5, form.masks[index].low)
+                insert.bind(6, form.masks[index].high)
+                insert.bind(7, Int64(form.life[index].rawValue))
+                try insert.run()
+                seq += 1
+            }
+        }
+    }
+}
+
+/// Which cells of a row wait for the parent: sealed, and not merged as of a page.
+package struct Pending: Sendable {
+    package var fields = FieldMask()
+    package var life = false
+    /// A delete of this row went up and is not judged yet.
+    package var endingLife = false
+
+    /// Looks a row up; call with the page's `merged`, before that is stored.
+    package static func load(
+        _ db: Database, scope: ScopeID, form: FormNumber, row: RowID, mergedUpTo merged: Seq
+    ) throws -> Pending {
+        var pending = Pending()
+        let statement = try HotStatement(
+            db,
+            "SELECT fields_low, fields_high, life FROM zz_unsettled WHERE scope = ? AND form = ? AND id = ? AND seq > ?")
+        defer { statement.reset() }
+        statement.bind(1, scope.key)
+        statement.bind(2, Int64(form))
+        statement.bind(3, row.rawValue)
+        statement.bind(4, merged.rawValue)
+        while try statement.step() {
+            pending.fields = pending.fields | FieldMask(low: statement.integer(0), high: statement.integer(1))
+            let life = statement.integer(2)
+            if life != 0 { pending.life = true }
+            if life == Int64(Life.dead.rawValue) { pending.endingLife = true }
+        }
+        return pending
+    }
+
+    package static func settle(_ db: Database, scope: ScopeID, upTo merged: Seq) throws {
+        try db.cachedStatement(sql: "DELETE FROM zz_unsettled WHERE scope = ? AND seq <= ?")
+            .execute(arguments: [scope.key, merged.rawValue])
+    }
+}

@@ -1,0 +1,135 @@
+// The tables of a child, the same at a node and at a hub that has a parent: where each scope stands with the parent, the
+// segments that were sealed, and which cells wait for the parent's judgement.
+
+import GRDB
+
+package enum UplinkSchema {
+    package static let sql = """
+        CREATE TABLE zz_meta (
+          key TEXT PRIMARY KEY NOT NULL,
+          value ANY
+        ) STRICT, WITHOUT ROWID;
+
+        -- One row a scope. Seq, chain, cursor and merged belong to (site, scope), so that scopes never wait for each other.
+        CREATE TABLE zz_link (
+          scope INT PRIMARY KEY NOT NULL,
+          next_seq INT NOT NULL DEFAULT 1,      -- the next change sealed gets this
+          chain BLOB NOT NULL,                  -- hash of the newest segment sealed, 32 zero bytes before the first
+          cursor INT NOT NULL DEFAULT 0,        -- the parent's log is held up to here
+          received INT NOT NULL DEFAULT 0,      -- the parent holds our changes up to this seq
+          merged INT NOT NULL DEFAULT 0,        -- the parent has merged them up to here, as of the cursor
+          judged INT NOT NULL DEFAULT 0,        -- the same, from a page that reached the end of the parent's log
+          last_sync INT,                        -- seconds since 1970
+          school TEXT                           -- SchoolInfo as JSON
+        ) STRICT, WITHOUT ROWID;
+
+        -- The log is the outbox. Payloads stay until the parent calls them safe.
+        CREATE TABLE zz_outbox (
+          scope INT NOT NULL,
+          first INT NOT NULL,
+          last INT NOT NULL,
+          sealed_at INT NOT NULL,
+          cells INT NOT NULL,
+          raw_bytes INT NOT NULL,
+          bytes BLOB NOT NULL,
+          PRIMARY KEY (scope, first)
+        ) STRICT, WITHOUT ROWID;
+
+        -- A row that waits: which fields of it went up with which seq. Settled rows stand nowhere.
+        CREATE TABLE zz_unsettled (
+          scope INT NOT NULL,
+          seq INT NOT NULL,
+          form INT NOT NULL,
+          id INT NOT NULL,
+          fields_low INT NOT NULL,              -- bits of fields 1 to 63
+          fields_high INT NOT NULL,             -- bits of fields 64 to 126
+          life INT NOT NULL,
+          PRIMARY KEY (scope, seq)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX zz_unsettled_row ON zz_unsettled (scope, form, id);
+        """
+}
+
+/// Where a scope stands with the parent.
+package struct ScopeLink: Sendable {
+    package let scope: ScopeID
+    package var nextSeq: Seq
+    package var chain: [UInt8]
+    package var cursor: Position
+    package var received: Seq
+    package var merged: Seq
+    package var judged: Seq
+    package var lastSync: Int64?
+
+    /// The last seq that was sealed.
+    package var sealed: Seq { nextSeq.advanced(by: -1) }
+
+    package static let emptyChain = [UInt8](repeating: 0, count: 32)
+
+    package static func load(_ db: Database, _ scope: ScopeID) throws -> ScopeLink? {
+        guard let row = try Row.fetchOne(
+            db.cachedStatement(sql: "SELECT * FROM zz_link WHERE scope = ?"), arguments: [scope.key])
+        else { return nil }
+        return ScopeLink(
+            scope: scope, nextSeq: Seq(row["next_seq"]), chain: Array(row["chain"] as Data), cursor: Position(row["cursor"]),
+            received: Seq(row["received"]), merged: Seq(row["merged"]), judged: Seq(row["judged"]),
+            lastSync: row["last_sync"])
+    }
+
+    package static func all(_ db: Database) throws -> [ScopeID] {
+        try Int64.fetchAll(db, sql: "SELECT scope FROM zz_link ORDER BY scope").map { ScopeID(key: $0) }
+    }
+
+    package static func create(_ db: Database, _ scope: ScopeID) throws {
+        try db.execute(
+            sql: "INSERT OR IGNORE INTO zz_link (scope, chain) VALUES (?, ?)", arguments: [scope.key, Data(emptyChain)])
+    }
+
+    package func save(_ db: Database) throws {
+        try db.cachedStatement(
+            sql: """
+                UPDATE zz_link SET next_seq = ?, chain = ?, cursor = ?, received = ?, merged = ?, judged = ?, last_sync = ?
+                WHERE scope = ?
+                """
+        ).execute(arguments: [
+            nextSeq.rawValue, Data(chain), cursor.rawValue, received.rawValue, merged.rawValue, judged.rawValue, lastSync,
+            scope.key,
+        ])
+    }
+}
+
+import Foundation
+
+extension ScopeID {
+    /// As stored in SQLite, whose integers are signed.
+    package var key: Int64 { Int64(bitPattern: rawValue) }
+    package init(key: Int64) { self.init(UInt64(bitPattern: key)) }
+}
+
+extension SiteID {
+    package var key: Int64 { Int64(bitPattern: rawValue) }
+    package init(key: Int64) { self.init(UInt64(bitPattern: key)) }
+}
+
+extension FieldMask {
+    /// As two SQLite integers of 63 bits each.
+    package var low: Int64 { Int64(truncatingIfNeeded: bits & Self.half) }
+    package var high: Int64 { Int64(truncatingIfNeeded: bits >> 63 & Self.half) }
+    package init(low: Int64, high: Int64) { self.init(UInt128(UInt64(low)) | UInt128(UInt64(high)) << 63) }
+    private static let half = UInt128(1) << 63 - 1
+}
+
+/// The small facts of a replica that live in its database.
+package enum Meta {
+    package static func text(_ db: Database, _ key: String) throws -> String? {
+        try String.fetchOne(db, sql: "SELECT value FROM zz_meta WHERE key = ?", arguments: [key])
+    }
+    package static func integer(_ db: Database, _ key: String) throws -> Int64? {
+        try Int64.fetchOne(db, sql: "SELECT value FROM zz_meta WHERE key = ?", arguments: [key])
+    }
+    package static func set(_ db: Database, _ key: String, _ value: (any DatabaseValueConvertible)?) throws {
+        try db.execute(
+            sql: "INSERT INTO zz_meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            arguments: [key, value])
+    }
+}
