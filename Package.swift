@@ -17,6 +17,7 @@ let package = Package(
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
@@ -55,15 +56,21 @@ let package = Package(
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdTLS", package: "hummingbird"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             path: "Sources/Hub", swiftSettings: strict),
         .executableTarget(
             name: "zzsync",
-            dependencies: ["Node", "Hub", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: [
+                "Node", "Hub", "Shared",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ],
             path: "Sources/zzsync", swiftSettings: strict),
 
         .testTarget(
             name: "ZzsyncTests", dependencies: ["Shared", "Node", "Hub", "zzsync"],
-            path: "Tests", exclude: ["demo", "workbooks"], swiftSettings: strict),
+            path: "Tests", exclude: ["demo", "workbooks", "Golden"], swiftSettings: strict),
     ]
 )

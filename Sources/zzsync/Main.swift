@@ -1,1 +1,53 @@
-@main struct Main { static func main() {} }
+// The command line: parses, runs one verb, turns every failure into a sentence and an exit code that scripts rely on.
+
+import ArgumentParser
+import Foundation
+import Shared
+
+@main struct Main {
+    static func main() async {
+        await runZzsync()
+    }
+}
+
+private func runZzsync() async {
+    do {
+        var command = try Zzsync.parseAsRoot()
+        if var asynchronous = command as? any AsyncParsableCommand {
+            try await asynchronous.run()
+        } else {
+            try command.run()
+        }
+    } catch let failure as Failure {
+        Terminal.error(failure.description)
+        exit(failure.kind.rawValue)
+    } catch {
+        if let code = error as? ExitCode { exit(code.rawValue) }
+        let code = Zzsync.exitCode(for: error)
+        if code == .success {
+            Terminal.line(Zzsync.fullMessage(for: error))
+            exit(0)
+        }
+        if code == .validationFailure {
+            Terminal.error(Zzsync.fullMessage(for: error))
+            exit(Failure.Kind.usage.rawValue)
+        }
+        Terminal.error("\(error) Report this as a bug, with the command that you gave.")
+        exit(Failure.Kind.damaged.rawValue)
+    }
+}
+
+struct Zzsync: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "zzsync",
+        abstract: "Offline-first sync of school forms: a node in each school, hubs above.",
+        discussion: """
+            Exit codes: 0 done, 2 usage, 3 refused by a rule (nothing written), 4 no connection (nothing lost, will retry),
+            5 refused by the other side, 6 local data damaged, 7 busy, try later.
+            """,
+        version: "0.1.0",
+        subcommands: [
+            Init.self, Join.self, Forms.self, Put.self, Get.self, List.self, Delete.self, Template.self, Import.self,
+            Review.self, Check.self, Sync.self, Status.self, Trace.self, Digest.self, Doctor.self, Serve.self, HubCommand.self,
+        ])
+}

@@ -42,9 +42,6 @@ enum Held {
         try rows(db, "SELECT DISTINCT id FROM zz_finding WHERE scope = ? AND form = ? AND level = 'error'", scope, form)
     }
 
-    /// Rows in an open case of one natural key. Twins in two schools hold neither row of the other school's data.
-    static func twins(_ db: Database, scope: ScopeID, form: Form) throws -> Set<RowID> { [] }
-
     /// Rows whose delete went up and is not judged yet.
     static func endingLife(_ db: Database, scope: ScopeID, form: Form) throws -> Set<RowID> {
         try rows(

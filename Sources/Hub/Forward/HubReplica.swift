@@ -52,7 +52,6 @@ package final class HubReplica: ChildReplica {
         let scope = store.scope
         let ids = waiting.keys.sorted()
         let invalid = try Held.invalid(db, scope: scope, form: form)
-        let twins = try Held.twins(db, scope: scope, form: form)
         let deleting = try Held.endingLife(db, scope: scope, form: form)
         // In pieces, so that memory stays flat in the number of rows.
         for start in stride(from: 0, to: ids.count, by: 1_000) {
@@ -68,7 +67,7 @@ package final class HubReplica: ChildReplica {
                 let isNew = dirty.life && row.life == .alive
                 let stuck =
                     row.rowCase != nil || (row.life == .alive && deleting.contains(id))
-                    || (row.life == .alive && (invalid.contains(id) || twins.contains(id)))
+                    || (row.life == .alive && invalid.contains(id))
                     || (isNew && !row.cases.isEmpty)
                 let (sent, held) = stuck ? (HeldCells(), dirty) : row.releasable(dirty)
                 if !sent.isEmpty { try add(row, sent, to: &sealer) }

@@ -2,6 +2,7 @@
 //
 // A page ends where a merge transaction ended, never inside one, and shows a cell if either of its positions lies in it.
 
+import Foundation
 import GRDB
 import Shared
 

@@ -31,7 +31,7 @@ struct SegmentMerger {
         let done = try store.merged(of: site)
         guard header.lastSeq > done else { return (MergeReport(), []) }
         var report = MergeReport()
-        var next = nextPosition(after: store.logEnd)
+        var next = store.logEnd.next(inEpoch: epoch)
         var extent = Extent(merged: (site, header.lastSeq))
         let by = body.stamps.map { Provenance(writer: .child(site), stamp: $0) }
         var seq = header.firstSeq
@@ -50,10 +50,6 @@ struct SegmentMerger {
         try store.append(extent, upTo: next.advanced(by: -1))
         try store.count(report.counts, sent: report.counts.sent, of: site, upTo: header.lastSeq)
         return (report, extent.rows)
-    }
-
-    func nextPosition(after end: Position) -> Position {
-        end.epoch < epoch ? Position(epoch: epoch, counter: 1) : end.advanced(by: 1)
     }
 
     private func merge<Store: ScopeStore>(

@@ -193,5 +193,14 @@ package enum HubSchema {
           id INT NOT NULL,
           PRIMARY KEY (form, key, scope, id)
         ) STRICT, WITHOUT ROWID;
+
+        -- The same by row: which key a row claims now.
+        CREATE TABLE zz_claim_row (
+          form INT NOT NULL,
+          scope INT NOT NULL,
+          id INT NOT NULL,
+          key TEXT NOT NULL,
+          PRIMARY KEY (form, scope, id)
+        ) STRICT, WITHOUT ROWID;
         """
 }

@@ -11,7 +11,7 @@ struct Extent {
 }
 
 /// Cells of a row that still have to go up.
-struct HeldCells {
+struct HeldCells: Hashable {
     var fields = FieldMask()
     var life = false
     var isEmpty: Bool { fields.isEmpty && !life }

@@ -49,7 +49,7 @@ package final class NodeHome: Sendable {
                 .damaged, "The folder \(directory) cannot be made (\(error.localizedDescription)).",
                 next: "Check the path and its permissions.")
         }
-        let json = try encodeJSON(school)
+        let json = String(decoding: WireJSON.encode(school), as: UTF8.self)
         let database = try ReplicaDatabase.create(
             path: databasePath(directory), kind: "node", catalogue: catalogue
         ) { db in

@@ -46,6 +46,16 @@ package enum NodeSchema {
           name TEXT NOT NULL
         ) STRICT;
 
+        -- Rows of which some cells are disputed at the parent: shown to the school, decided there.
+        CREATE TABLE zz_disputed (
+          form INT NOT NULL,
+          id INT NOT NULL,
+          fields_low INT NOT NULL,
+          fields_high INT NOT NULL,
+          life INT NOT NULL,                    -- 1: whether the row lives is disputed
+          PRIMARY KEY (form, id)
+        ) STRICT, WITHOUT ROWID;
+
         -- For the views: code → name.
         CREATE TABLE zz_code (
           code_set TEXT NOT NULL,

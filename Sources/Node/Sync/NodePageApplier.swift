@@ -33,6 +33,38 @@ struct NodePageApplier {
 
     mutating func run() throws {
         for index in 0..<changes.count { try apply(index) }
+        try noteDisputes()
+    }
+
+    /// Keeps the list of disputed rows in step with what the page shows.
+    private func noteDisputes() throws {
+        let known = try Bool.fetchOne(
+            db, sql: "SELECT EXISTS (SELECT 1 FROM zz_disputed WHERE form = ?)", arguments: [form.number])!
+        guard known || changes.placements.contains(where: \.disputed) else { return }
+        let add = try HotStatement(
+            db,
+            """
+            INSERT INTO zz_disputed VALUES (?, ?, ?, ?, ?) ON CONFLICT (form, id) DO UPDATE SET life = life | excluded.life,
+              fields_low = fields_low | excluded.fields_low, fields_high = fields_high | excluded.fields_high
+            """)
+        let clear = try HotStatement(
+            db,
+            """
+            UPDATE zz_disputed SET fields_low = fields_low & ~?3, fields_high = fields_high & ~?4, life = life & ~?5
+            WHERE form = ?1 AND id = ?2
+            """)
+        for index in 0..<changes.count {
+            let statement = changes.placements[index].disputed ? add : clear
+            statement.bind(1, Int64(form.number))
+            statement.bind(2, changes.rows[index].rawValue)
+            statement.bind(3, changes.masks[index].low)
+            statement.bind(4, changes.masks[index].high)
+            statement.bind(5, changes.life[index] == .unchanged ? 0 : 1)
+            try statement.run()
+        }
+        try db.execute(
+            sql: "DELETE FROM zz_disputed WHERE form = ? AND fields_low = 0 AND fields_high = 0 AND life = 0",
+            arguments: [form.number])
     }
 
     /// A page's changes of one row come life first, so that cells find their row there.

@@ -31,7 +31,7 @@ package enum BodyCodec {
 
     /// Blocks of less than this cost more in tables than they save.
     private struct Cuts {
-        static let pieceBytesMin = 4 << 10
+        static let pieceBytesMin = 2 << 10
         private var offsets: [Int] = []
         mutating func offer(_ offset: Int) {
             if offset - (offsets.last ?? 0) >= Self.pieceBytesMin { offsets.append(offset) }

@@ -1,4 +1,4 @@
-/// Appends numbers and bytes in the form `ByteReader` reads: little-endian, varints of 7 bits a byte, signed ones zigzag.
+/// Appends numbers and bytes as `ByteReader` reads them: little-endian, varints of 7 bits a byte, signed ones zigzag.
 package struct ByteWriter: Sendable {
     package private(set) var bytes: [UInt8] = []
     package init() {}

@@ -1,4 +1,5 @@
-/// Why bytes were refused. Every case says what, where (byte offset), against which limit; `description` adds the next step.
+/// Why bytes were refused. Every case says what, where (byte offset), against which limit; `description` adds the next
+/// step.
 ///
 /// `at` counts from the first byte of the segment while the header and the frame are judged, and from the first byte of
 /// the uncompressed body afterwards ("body byte" in the sentence).
@@ -22,7 +23,7 @@ package enum CodecError: Error, Equatable, CustomStringConvertible {
     /// Inflates to more than it may: the declared or actual size against the compressed one.
     case bomb(rawBytes: Int, compressedBytes: Int, ratioMax: Int, at: Int)
 
-    /// A newer program, catalogue or key may read the very same bytes: quarantine them. False = damaged or forged: ask again.
+    /// A newer program or catalogue may read the very same bytes: quarantine them. False = damaged or forged.
     package var mayBeReadableLater: Bool {
         switch self {
         case .futureFormat, .unknownDecoding, .unknownEncoding: true

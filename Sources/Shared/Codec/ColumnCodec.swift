@@ -1,8 +1,8 @@
 /// One field's cells of the changes that carry it; absent cells cost nothing.
 ///
-/// A column is first parted by kind (null, integer, real, text), then each kind is encoded alone: so every mix of values
-/// comes back exactly, and a few nulls or numbers among texts do not keep the texts from packing well. Which encoding
-/// is used follows from the values alone; no field is named.
+/// A column is first parted by kind (null, integer, real, text), then each kind is encoded alone: so every mix of
+/// values comes back exactly, and a few nulls or numbers among texts do not keep the texts from packing well. Which
+/// encoding is used follows from the values alone; no field is named.
 enum ColumnCodec {
     /// What the first byte of a column says. 1...4 mean that all cells are of one kind.
     enum Layout: UInt8 {

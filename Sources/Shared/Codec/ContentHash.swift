@@ -31,3 +31,10 @@ package struct ContentHash: Hashable, Sendable, CustomStringConvertible {
         return String(decoding: text, as: UTF8.self)
     }
 }
+
+import Foundation
+
+extension ContentHash {
+    /// As it stands in the small JSON documents of the wire.
+    package var base64: String { Data(bytes).base64EncodedString() }
+}

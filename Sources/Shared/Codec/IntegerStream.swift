@@ -8,7 +8,7 @@ enum IntegerStream {
         case runs = 1
         /// The first value, then differences.
         case delta = 2
-        /// Differences to the least value, all lowest bytes first, then the next ones: zstd sees each byte's own habits.
+        /// Differences to the least value, all lowest bytes first, then the next ones: each byte has its own habits.
         case planes = 3
     }
 
@@ -52,7 +52,7 @@ enum IntegerStream {
             if runs == 1 { return .constant }
             // A run's bytes are harder to compress than repeated ones.
             if runBytes * 2 < min(deltaBytes, planeBytes) { return .runs }
-            // Differences of values without an order have more entropy than the values: take them only for a clear gain.
+            // Differences of unordered values have more entropy than the values: take them only for a clear gain.
             return deltaBytes * 4 <= planeBytes * 3 ? .delta : .planes
         }
         var bytes: Int {

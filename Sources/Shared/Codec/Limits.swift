@@ -1,22 +1,23 @@
 /// Every bound of the codec, with its unit and its reason. The encoder keeps the same bounds as the decoder, so that
 /// nothing is ever sealed that a receiver would refuse.
 package enum Limits {
-    /// Uncompressed body that a builder aims at (`SegmentSizer`). Small enough to be re-sent over a bad line, large enough
-    /// that the compressor has seen what it will ever see.
+    /// Uncompressed body that a builder aims at (`SegmentSizer`). Small enough to be re-sent over a bad line, large
+    /// enough that the compressor has seen what it will ever see.
     package static let segmentRawBytesMax = 1 << 20
     /// Uncompressed body that a decoder accepts. Log pages end where a merge transaction ended, so they may be larger
     /// than a builder's aim.
     package static let segmentRawBytesHardMax = 4 << 20
     /// Compressed body that a decoder accepts: what zstd makes at worst of `segmentRawBytesHardMax` random bytes.
     package static let segmentBodyBytesMax = segmentRawBytesHardMax + 64 << 10
-    /// Uncompressed by compressed bytes, asked only of bodies above `segmentRawBytesMax`: below it an inflated body costs
-    /// no more than any honest one, and a column of equal values honestly reaches 10,000.
+    /// Uncompressed by compressed bytes, asked only of bodies above `segmentRawBytesMax`: below it an inflated body
+    /// costs no more than any honest one, and a column of equal values honestly reaches 10,000.
     package static let segmentRatioMax = 1_024
     /// Row changes in a segment; a 1 MiB body of deletes that differ by one has fewer.
     package static let segmentChangesMax = 1 << 18
     /// Changes × fields over all forms, absent cells included: 13 bytes each in memory, 52 MiB at most.
     package static let segmentCellsMax = 1 << 22
-    /// Bytes of all decoded texts. Dictionary and shared prefixes expand after zstd has, so the raw cap does not bound them.
+    /// Bytes of all decoded texts. Dictionary and shared prefixes expand after zstd has, so the raw cap does not bound
+    /// them.
     package static let segmentTextBytesMax = 32 << 20
     /// Bytes of one text: a field is a line of a form, not a document. Kept far above what any form allows.
     package static let textBytesMax = 1 << 20
@@ -30,8 +31,8 @@ package enum Limits {
 
 /// Tells a builder when to cut, from what it has put in so far.
 ///
-/// It counts what the plainest encoding would take, so a body of mere text ends near `segmentRawBytesMax` and all others
-/// below it. A guide: the hard limit is four times away.
+/// It counts what the plainest encoding would take, so a body of mere text ends near `segmentRawBytesMax` and all
+/// others below it. A guide: the hard limit is four times away.
 package struct SegmentSizer: Sendable {
     private var bytes = 256
     private var changes = 0

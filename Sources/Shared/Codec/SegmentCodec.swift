@@ -106,8 +106,9 @@ package enum SegmentCodec {
     fileprivate static func hash(_ bytes: [UInt8]) -> ContentHash { ContentHash(of: bytes[..<SegmentHeader.byteCount]) }
 
     private static func checkKind(_ header: SegmentHeader, _ body: SegmentBody) throws(CodecError) {
-        guard (body.page != nil) == (header.kind == .logPage) else {
-            throw .inconsistent(what: "page", found: body.page == nil ? 0 : 1, expected: Int(header.kind.rawValue), at: 0)
+        let pages = (found: body.page == nil ? 0 : 1, expected: header.kind == .logPage ? 1 : 0)
+        guard pages.found == pages.expected else {
+            throw .inconsistent(what: "page", found: pages.found, expected: pages.expected, at: 0)
         }
         guard header.kind == .changes else { return }
         let seqs = Int(clamping: header.lastSeq.rawValue - header.firstSeq.rawValue) + 1

@@ -116,18 +116,22 @@ enum TextCodec {
         var integers: [Int64] = []
         let asIntegers = pattern.digits <= DigitPattern.integerDigitsMax
         if asIntegers { integers.reserveCapacity(texts.count) }
+        var differences: UInt64 = 0
+        var last = -1
         for i in 0..<texts.count {
             let text = texts.bytes(i)
             if !pattern.fits(text) {
                 exceptions.append(i)
                 if exceptions.count > 4 + i / 8 { return }
-            } else if asIntegers {
-                integers.append(pattern.integer(text))
+                continue
             }
+            if asIntegers { integers.append(pattern.integer(text)) }
+            if last >= 0 { differences |= pattern.differences(text, texts.bytes(last)) }
+            last = i
         }
         let fitting = texts.count - exceptions.count
         let exceptionBytes = exceptions.count * (pattern.length + 3) + pattern.prefix.count
-        let pairs = pattern.pairBytes * fitting
+        let pairs = pattern.varyingPairs(differences) * fitting
         var choice = Encoding.digitPairs
         var cost = pairs
         if asIntegers {

@@ -1,5 +1,5 @@
-// Two shapes of text that pack well: dates and digits of one length. Found by looking at the texts, never by a field's name.
-// A few texts may break the pattern ("exceptions"): one mistyped phone number must not spoil 5,000.
+// Two shapes of text that pack well: dates and digits of one length. Found by looking at the texts, never by a field's
+// name. A few texts may break the pattern ("exceptions"): one mistyped phone number must not spoil 5,000.
 
 /// `YYYY-MM-DD`, years 0000...9999, a day that exists; packed as the day number (1970-01-01 = 0).
 enum DatePattern {
@@ -95,6 +95,20 @@ struct DigitPattern {
         }
         guard let best else { return nil }
         self = best
+        shorten(sampling: texts)
+    }
+
+    /// Numbers too long for an integer often begin alike (a school's code): what the first texts share goes to the
+    /// prefix.
+    private mutating func shorten(sampling texts: TextSource) {
+        let target = length - Self.integerDigitsMax
+        guard digits > Self.integerDigitsMax, target <= Self.prefixMax else { return }
+        let whole = UnsafeBufferPointer(start: prefix.baseAddress!, count: length)
+        for i in 0..<min(texts.count, 33) where texts.bytes(i).count == length {
+            if TextSource.commonPrefix(texts.bytes(i), whole) < target { return }
+        }
+        prefix = UnsafeBufferPointer(rebasing: whole[..<target])
+        digits = Self.integerDigitsMax
     }
 
     private init?(shapeOf text: UnsafeBufferPointer<UInt8>) {
@@ -113,6 +127,20 @@ struct DigitPattern {
         for i in prefix.count..<length - 1 where text[i] &- 0x30 > 9 { return false }
         let last = text[length - 1]
         return last &- 0x30 <= 9 || last == 0x58
+    }
+
+    /// Bit i: digit i of the two differs. Both fit.
+    func differences(_ a: UnsafeBufferPointer<UInt8>, _ b: UnsafeBufferPointer<UInt8>) -> UInt64 {
+        var bits: UInt64 = 0
+        for i in 0..<digits where a[prefix.count + i] != b[prefix.count + i] { bits |= 1 << UInt64(i) }
+        return bits
+    }
+
+    /// Planes of `writePairs` in which anything changes; the others vanish in the compressor.
+    func varyingPairs(_ differences: UInt64) -> Int {
+        // An odd first digit stands alone: shift by one, and all pairs begin at even bits.
+        let bits = UInt128(differences) << UInt128(digits & 1)
+        return (0..<pairBytes).count { bits >> UInt128($0 * 2) & 3 != 0 }
     }
 
     /// 0...9, X is 10; only the last digit is ever X.

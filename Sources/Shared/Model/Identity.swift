@@ -58,6 +58,10 @@ package struct Position: Hashable, Comparable, Sendable, CustomStringConvertible
     package var counter: Int64 { rawValue & (1 << 40 - 1) }
     package static func < (l: Self, r: Self) -> Bool { l.rawValue < r.rawValue }
     package func advanced(by count: Int) -> Position { Position(rawValue + Int64(count)) }
+    /// The next position of a log that ends here, at a hub in `epoch`; a new epoch starts its own count.
+    package func next(inEpoch epoch: Int) -> Position {
+        self.epoch < epoch ? Position(epoch: epoch, counter: 1) : advanced(by: 1)
+    }
     package var description: String { "\(epoch).\(counter)" }
 }
 

@@ -8,12 +8,12 @@ package struct Catalogue: Sendable {
     /// Ascending by number, which is the order of the wire and of sealing.
     package let forms: [Form]
     package let codeSets: [String: CodeSet]
-    /// SHA-256 over the source files, 32 bytes: two replicas with equal hashes decide alike.
-    package let hash: [UInt8]
+    /// Over the source files: two replicas with equal hashes decide alike.
+    package let hash: ContentHash
     private let byID: [String: Int]
     private let byNumber: [FormNumber: Int]
 
-    package init(forms: [Form], codeSets: [String: CodeSet], hash: [UInt8]) {
+    package init(forms: [Form], codeSets: [String: CodeSet], hash: ContentHash) {
         self.forms = forms.sorted { $0.number < $1.number }
         self.codeSets = codeSets
         self.hash = hash
@@ -21,7 +21,7 @@ package struct Catalogue: Sendable {
         byNumber = Dictionary(uniqueKeysWithValues: self.forms.enumerated().map { ($1.number, $0) })
     }
 
-    package subscript(number: FormNumber) -> Form? { byNumber[number].map { forms[$0] } }
+    package subscript(number number: FormNumber) -> Form? { byNumber[number].map { forms[$0] } }
     package subscript(id: String) -> Form? { byID[id].map { forms[$0] } }
 
     /// Finds a form by id, table, full path or template name.

@@ -77,7 +77,7 @@ package enum CatalogueLoader {
             hash.update(data: Data([0]))
             hash.update(data: Data(file.text.utf8))
         }
-        return Catalogue(forms: forms, codeSets: codeSets, hash: Array(hash.finalize()))
+        return Catalogue(forms: forms, codeSets: codeSets, hash: ContentHash(bytes: Array(hash.finalize()))!)
     }
 
     private static func codeSet(_ file: SourceFile) throws(Failure) -> CodeSet {

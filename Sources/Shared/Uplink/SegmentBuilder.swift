@@ -6,8 +6,10 @@ package struct SegmentBuilder {
     private var lastStamp: (stamp: Stamp, index: Int32)?
     /// The form in hand; its columns are one a field of the form, in the form's order.
     private var open: (form: Form, changes: FormChanges, columns: [CellColumn], used: FieldMask)?
-    /// Raw bytes so far, estimated from the cells.
-    package private(set) var size = 0
+    private var sizer = SegmentSizer()
+    /// Nothing more should be added to this segment.
+    package var isFull: Bool { sizer.isFull }
+    package var rawBytes: Int { sizer.rawBytes }
     package private(set) var cells = 0
     package private(set) var isEmpty = true
 
@@ -28,7 +30,7 @@ package struct SegmentBuilder {
         open!.changes.stamps.append(index(of: stamp))
         if let placement { open!.changes.placements.append(placement) }
         open!.used = open!.used | mask
-        size += 8
+        var (texts, textBytes, numbers) = (0, 0, 0)
         for (index, field) in form.fields.enumerated() {
             guard mask.contains(field.number) else {
                 open!.columns[index].appendNull()
@@ -36,9 +38,15 @@ package struct SegmentBuilder {
             }
             let before = open!.columns[index].bytes.count
             cell(index, &open!.columns[index])
-            size += 2 + open!.columns[index].bytes.count - before
             cells += 1
+            if open!.columns[index].tags.last == CellColumn.Tag.text.rawValue {
+                texts += 1
+                textBytes += open!.columns[index].bytes.count - before
+            } else {
+                numbers += 1
+            }
         }
+        sizer.add(texts: texts, textBytes: textBytes, numbers: numbers, fields: form.fields.count)
         if life != .unchanged { cells += 1 }
     }
 

@@ -1,6 +1,7 @@
 // The tables of a child, the same at a node and at a hub that has a parent: where each scope stands with the parent, the
 // segments that were sealed, and which cells wait for the parent's judgement.
 
+import Foundation
 import GRDB
 
 package enum UplinkSchema {
@@ -54,7 +55,7 @@ package enum UplinkSchema {
 package struct ScopeLink: Sendable {
     package let scope: ScopeID
     package var nextSeq: Seq
-    package var chain: [UInt8]
+    package var chain: ContentHash
     package var cursor: Position
     package var received: Seq
     package var merged: Seq
@@ -64,14 +65,12 @@ package struct ScopeLink: Sendable {
     /// The last seq that was sealed.
     package var sealed: Seq { nextSeq.advanced(by: -1) }
 
-    package static let emptyChain = [UInt8](repeating: 0, count: 32)
-
     package static func load(_ db: Database, _ scope: ScopeID) throws -> ScopeLink? {
         guard let row = try Row.fetchOne(
             db.cachedStatement(sql: "SELECT * FROM zz_link WHERE scope = ?"), arguments: [scope.key])
         else { return nil }
         return ScopeLink(
-            scope: scope, nextSeq: Seq(row["next_seq"]), chain: Array(row["chain"] as Data), cursor: Position(row["cursor"]),
+            scope: scope, nextSeq: Seq(row["next_seq"]), chain: ContentHash(bytes: row["chain"] as Data) ?? .none, cursor: Position(row["cursor"]),
             received: Seq(row["received"]), merged: Seq(row["merged"]), judged: Seq(row["judged"]),
             lastSync: row["last_sync"])
     }
@@ -82,7 +81,7 @@ package struct ScopeLink: Sendable {
 
     package static func create(_ db: Database, _ scope: ScopeID) throws {
         try db.execute(
-            sql: "INSERT OR IGNORE INTO zz_link (scope, chain) VALUES (?, ?)", arguments: [scope.key, Data(emptyChain)])
+            sql: "INSERT OR IGNORE INTO zz_link (scope, chain) VALUES (?, ?)", arguments: [scope.key, Data(ContentHash.none.bytes)])
     }
 
     package func save(_ db: Database) throws {
@@ -92,13 +91,11 @@ package struct ScopeLink: Sendable {
                 WHERE scope = ?
                 """
         ).execute(arguments: [
-            nextSeq.rawValue, Data(chain), cursor.rawValue, received.rawValue, merged.rawValue, judged.rawValue, lastSync,
+            nextSeq.rawValue, Data(chain.bytes), cursor.rawValue, received.rawValue, merged.rawValue, judged.rawValue, lastSync,
             scope.key,
         ])
     }
 }
-
-import Foundation
 
 extension ScopeID {
     /// As stored in SQLite, whose integers are signed.

@@ -1,0 +1,119 @@
+// A hub on disk: one folder with its store, its inbox, its keys and what it knows of its parent.
+
+import Foundation
+import GRDB
+import Shared
+
+/// What a hub is.
+package struct HubIdentity: Codable, Hashable, Sendable {
+    /// province, city, county or ministry.
+    package var level: String
+    package var code: String
+    package var name: String
+    package init(level: String, code: String, name: String) {
+        self.level = level
+        self.code = code
+        self.name = name
+    }
+    package static let levels = ["ministry", "province", "city", "county"]
+}
+
+package final class HubHome: Sendable {
+    package let directory: String
+    package let catalogue: Catalogue
+    package let database: DatabasePool
+    package let inbox: Inbox
+    package let keys: SiteKeys
+    package let identity: HubIdentity
+    package let rules: RuleEngine
+    /// Raised when the hub is restored from a backup.
+    package let epoch: Int
+
+    package static func databasePath(_ directory: String) -> String { directory + "/hub.db" }
+
+    private init(_ directory: String, _ catalogue: Catalogue, _ database: DatabasePool) throws {
+        self.directory = directory
+        self.catalogue = catalogue
+        self.database = database
+        rules = RuleEngine(catalogue: catalogue)
+        keys = try SiteKeys.load(from: ParentLink.keysPath(directory))
+        inbox = try Inbox(directory)
+        let (identity, epoch) = try database.read { db in
+            (try Meta.text(db, "identity"), try Meta.integer(db, "epoch"))
+        }
+        guard let identity, let epoch, let decoded = WireJSON.decode(HubIdentity.self, from: Array(identity.utf8)) else {
+            throw Failure(.damaged, "\(directory)/hub.db does not say which hub it is.", next: "Restore the last backup.")
+        }
+        self.identity = decoded
+        self.epoch = Int(epoch)
+    }
+
+    package static func open(_ directory: String, catalogue: Catalogue) throws(Failure) -> HubHome {
+        let path = databasePath(directory)
+        let database = try ReplicaDatabase.open(path: path, kind: "hub", catalogue: catalogue)
+        do {
+            return try HubHome(directory, catalogue, database)
+        } catch {
+            throw storeFailure(error, path: path)
+        }
+    }
+
+    package static func create(
+        _ directory: String, catalogue: Catalogue, identity: HubIdentity
+    ) throws(Failure) -> HubHome {
+        guard HubIdentity.levels.contains(identity.level) else {
+            throw Failure(
+                .usage, "'\(identity.level)' is no level of a hub.",
+                next: "Use one of \(HubIdentity.levels.joined(separator: ", ")).")
+        }
+        do {
+            try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        } catch {
+            throw Failure(
+                .damaged, "The folder \(directory) cannot be made (\(error.localizedDescription)).",
+                next: "Check the path and its permissions.")
+        }
+        let text = String(decoding: WireJSON.encode(identity), as: UTF8.self)
+        if !FileManager.default.fileExists(atPath: ParentLink.keysPath(directory)) {
+            try SiteKeys().save(to: ParentLink.keysPath(directory))
+        }
+        let database = try ReplicaDatabase.create(
+            path: databasePath(directory), kind: "hub", catalogue: catalogue
+        ) { db in
+            try HubSchema.create(db, catalogue)
+            try Meta.set(db, "identity", text)
+            try Meta.set(db, "epoch", 1)
+        }
+        do {
+            return try HubHome(directory, catalogue, database)
+        } catch {
+            throw storeFailure(error, path: databasePath(directory))
+        }
+    }
+
+    // MARK: schools
+
+    static func school(_ db: Database, _ scope: ScopeID) throws -> SchoolInfo? {
+        try String.fetchOne(db, sql: "SELECT school FROM zz_scope WHERE scope = ?", arguments: [scope.key])
+            .flatMap { WireJSON.decode(SchoolInfo.self, from: Array($0.utf8)) }
+    }
+
+    /// The scope of a school by its code; nil when this hub has none of that code.
+    static func scope(_ db: Database, school code: String) throws -> ScopeID? {
+        try Int64.fetchOne(
+            db, sql: "SELECT scope FROM zz_scope WHERE json_extract(school, '$.code') = ?", arguments: [code]
+        ).map { ScopeID(key: $0) }
+    }
+
+    /// The scope of a school by its code.
+    ///
+    /// - Throws: `Failure(.usage)` when this hub has none of that code.
+    package func scope(school code: String) throws(Failure) -> ScopeID {
+        let found: ScopeID?
+        do { found = try database.read { try Self.scope($0, school: code) } } catch { throw storeFailure(error, path: directory) }
+        guard let found else {
+            throw Failure(.usage, "This hub knows no school with code \(code).", next: "`zzsync hub schools` lists them.")
+        }
+        return found
+    }
+}

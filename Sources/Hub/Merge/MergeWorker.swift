@@ -1,0 +1,122 @@
+// Takes segments from the inbox in order of arrival and merges each in one transaction of the hub's store. Asynchronous to
+// uploads; killed anywhere, it repeats the segment in hand, which merges to nothing if its transaction had committed.
+
+import Crypto
+import Foundation
+import GRDB
+import Shared
+
+package actor MergeWorker {
+    private let home: HubHome
+    private let now: @Sendable () -> Int64
+    private var wakeUps: AsyncStream<Void>.Continuation?
+
+    package init(_ home: HubHome, now: @escaping @Sendable () -> Int64 = { Int64(Date().timeIntervalSince1970) }) {
+        self.home = home
+        self.now = now
+    }
+
+    /// Tells the worker that the inbox has something.
+    package func wake() { wakeUps?.yield() }
+
+    /// Merges as segments come, until the task is cancelled.
+    ///
+    /// - Parameter report: is told of failures that are not the segment's fault (disk full); the worker goes on with the next
+    ///   wake-up, nothing is lost.
+    package func run(report: @Sendable (Failure) -> Void) async {
+        let (stream, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+        wakeUps = continuation
+        continuation.yield()
+        for await _ in stream {
+            do { try await drain() } catch { report(error) }
+        }
+    }
+
+    /// Merges everything that waits.
+    package func drain() async throws(Failure) {
+        do {
+            while let (number, segment) = try home.inbox.nextWaiting() {
+                if Task.isCancelled { return }
+                try await merge(number, segment)
+                try await ClaimKeeper(home: home).update(scope: segment.scope)
+            }
+        } catch {
+            throw storeFailure(error, path: HubHome.databasePath(home.directory))
+        }
+    }
+
+    private func merge(_ number: Int64, _ segment: ReceivedSegment) async throws {
+        let body: SegmentBody
+        let header: SegmentHeader
+        do {
+            (body, header) = try await open(segment)
+        } catch let unreadable as Unreadable {
+            return try home.inbox.quarantine(number, reason: unreadable.reason)
+        }
+        let older = try home.inbox.oldestQuarantinedCursor(segment.scope, segment.site, before: segment.first)
+        let cursor = min(header.cursor, older ?? header.cursor)
+        let home = home
+        let now = now()
+        try await home.database.write { db in
+            var store = try SQLiteScopeStore(db, scope: segment.scope)
+            let merger = SegmentMerger(catalogue: home.catalogue, hub: home.keys.site, now: now, epoch: home.epoch)
+            let (_, touched) = try merger.merge(body, header: header, cursor: cursor, into: &store)
+            KillPoint.reach("merge")
+            _ = try FindingsRefresher(rules: home.rules).refresh(db, store: &store, touched: touched)
+        }
+        try home.inbox.markMerged(number)
+    }
+
+    /// Why a segment cannot be understood yet.
+    private struct Unreadable: Error {
+        let reason: String
+    }
+
+    private func open(_ segment: ReceivedSegment) async throws -> (SegmentBody, SegmentHeader) {
+        let key = try await home.database.read { db in
+            try Data.fetchOne(db, sql: "SELECT signing_key FROM zz_site WHERE site = ?", arguments: [segment.site.key])
+        }
+        guard let key else { throw Unreadable(reason: "the site \(segment.site) is not enrolled here") }
+        do {
+            let verified = try SegmentCodec.verify(segment.bytes, key: Curve25519.Signing.PublicKey(rawRepresentation: key))
+            let body = try SegmentCodec.decode(verified)
+            try checkKnown(body)
+            return (body, verified.header)
+        } catch let error as CodecError {
+            throw Unreadable(reason: error.description)
+        }
+    }
+
+    /// Forms and fields of a newer catalogue wait until this hub has it: nothing of them may be dropped.
+    private func checkKnown(_ body: SegmentBody) throws {
+        for changes in body.forms {
+            guard let form = home.catalogue[number: changes.form] else {
+                throw Unreadable(reason: "form number \(changes.form) is not in this hub's catalogue")
+            }
+            let known = Set(form.fields.map(\.number))
+            if let field = changes.fields.first(where: { !known.contains($0) }) {
+                throw Unreadable(reason: "field number \(field) of form \(form.id) is not in this hub's catalogue")
+            }
+            // A cell of a type that the column cannot hold would be refused by the store.
+            for (field, column) in zip(changes.fields, changes.columns) {
+                let type = form.fields.first { $0.number == field }!.type
+                guard column.fits(type) else {
+                    throw Unreadable(reason: "field \(field) of form \(form.id) holds values of another type")
+                }
+            }
+        }
+    }
+}
+
+extension CellColumn {
+    /// Every cell can be stored in a STRICT column of this type unchanged.
+    func fits(_ type: FieldType) -> Bool {
+        let allowed: Set<UInt8> =
+            switch type.sql {
+            case "INTEGER": [Tag.null.rawValue, Tag.integer.rawValue]
+            case "REAL": [Tag.null.rawValue, Tag.integer.rawValue, Tag.real.rawValue]
+            default: [Tag.null.rawValue, Tag.text.rawValue]
+            }
+        return tags.allSatisfy(allowed.contains)
+    }
+}

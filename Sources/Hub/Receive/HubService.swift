@@ -1,0 +1,195 @@
+// What a hub answers, without HTTP: enrol, hello, uploads, log pages, receipts. The server carries bytes to and from here.
+
+import Crypto
+import Foundation
+import GRDB
+import Shared
+
+/// A known direct child.
+package struct KnownSite: Sendable {
+    package var site: SiteID
+    package var signingKey: [UInt8]
+    /// The one scope of a node; nil for a hub.
+    package var scope: ScopeID?
+    package var isRevoked: Bool
+}
+
+package struct HubService: Sendable {
+    package let home: HubHome
+    package let worker: MergeWorker
+    package let now: @Sendable () -> Int64
+
+    package init(
+        _ home: HubHome, worker: MergeWorker, now: @escaping @Sendable () -> Int64 = { Int64(Date().timeIntervalSince1970) }
+    ) {
+        self.home = home
+        self.worker = worker
+        self.now = now
+    }
+
+    package func site(_ id: SiteID) async throws -> KnownSite? {
+        try await home.database.read { db in
+            try Row.fetchOne(db, sql: "SELECT * FROM zz_site WHERE site = ?", arguments: [id.key]).map { row in
+                KnownSite(
+                    site: id, signingKey: Array(row["signing_key"] as Data),
+                    scope: (row["scope"] as Int64?).map { ScopeID(key: $0) }, isRevoked: row["revoked_at"] as Int64? != nil)
+            }
+        }
+    }
+
+    // MARK: enrol
+
+    /// Uses an invite. The same site may repeat it: the answer is the same.
+    package func enrol(_ request: EnrolRequest) async throws -> EnrolReply {
+        guard let keys = PublicKeys(signingBase64: request.signingKey, agreementBase64: request.agreementKey) else {
+            throw WireError(.malformed, "the enrolment holds no usable keys")
+        }
+        let hash = Data(SHA256.hash(data: Data(request.token.utf8)))
+        let now = now()
+        let scope = try await home.database.write { db -> ScopeID? in
+            guard let invite = try Row.fetchOne(db, sql: "SELECT * FROM zz_invite WHERE token_hash = ?", arguments: [hash]) else {
+                throw WireError(.invite, "this invite is unknown here")
+            }
+            let usedBy = invite["used_by"] as Int64?
+            guard usedBy == nil || usedBy == keys.site.key else {
+                throw WireError(.invite, "this invite was used already; it works once")
+            }
+            guard usedBy != nil || invite["expires"] as Int64 > now else {
+                throw WireError(.invite, "this invite has expired")
+            }
+            try db.execute(
+                sql: "UPDATE zz_invite SET used_at = coalesce(used_at, ?), used_by = ? WHERE token_hash = ?",
+                arguments: [now, keys.site.key, hash])
+            try db.execute(
+                sql: """
+                    INSERT INTO zz_site (site, scope, label, signing_key, agreement_key, enrolled_at) VALUES (?, ?, ?, ?, ?, ?)
+                    ON CONFLICT (site) DO NOTHING
+                    """,
+                arguments: [
+                    keys.site.key, invite["scope"] as Int64?, String(request.label.prefix(200)), Data(keys.signing),
+                    Data(keys.agreement), now,
+                ])
+            return (invite["scope"] as Int64?).map { ScopeID(key: $0) }
+        }
+        let own = home.keys.publicKeys
+        return EnrolReply(
+            hubSite: own.site.description, hubSigningKey: own.signingBase64, hubAgreementKey: own.agreementBase64,
+            hubName: home.identity.name, epoch: home.epoch, scope: scope?.description)
+    }
+
+    // MARK: hello
+
+    package func hello(_ request: HelloRequest, from site: KnownSite) async throws -> HelloReply {
+        var standings: [ScopeStanding] = []
+        for hello in request.scopes.prefix(1_000) {
+            guard let scope = ScopeID(hello.scope) else { throw WireError(.malformed, "'\(hello.scope)' is no scope") }
+            standings.append(try await standing(hello, scope, site))
+        }
+        let now = now()
+        try await home.database.write {
+            try $0.execute(sql: "UPDATE zz_site SET last_seen = ? WHERE site = ?", arguments: [now, site.site.key])
+        }
+        return HelloReply(
+            scopes: standings, clock: now * 1000, epoch: home.epoch, catalogue: home.catalogue.hash.base64)
+    }
+
+    private func standing(_ hello: ScopeHello, _ scope: ScopeID, _ site: KnownSite) async throws -> ScopeStanding {
+        func refused(_ reason: String) -> ScopeStanding {
+            ScopeStanding(scope: hello.scope, received: 0, chain: "", merged: 0, logEnd: 0, refused: reason)
+        }
+        if let reason = try await introduce(scope, hello.school, site) {
+            return reason == "unknown"
+                ? ScopeStanding(scope: hello.scope, received: 0, chain: "", merged: 0, logEnd: 0, unknown: true)
+                : refused(reason)
+        }
+        let head = try home.inbox.head(scope, site.site)
+        return try await home.database.read { db in
+            let store = try SQLiteScopeStore(db, scope: scope)
+            return ScopeStanding(
+                scope: hello.scope, received: head.last.rawValue, chain: head.chain.base64,
+                merged: try store.merged(of: site.site).rawValue, logEnd: store.logEnd.rawValue)
+        }
+    }
+
+    /// Whether the child may speak for the scope; a child hub introduces its schools.
+    ///
+    /// - Returns: nil when it may, "unknown" when the school must be described first, else the reason why not.
+    private func introduce(_ scope: ScopeID, _ school: SchoolInfo?, _ site: KnownSite) async throws -> String? {
+        try await home.database.write { db in
+            let row = try Row.fetchOne(db, sql: "SELECT via FROM zz_scope WHERE scope = ?", arguments: [scope.key])
+            if let own = site.scope {
+                return own == scope && row != nil ? nil : "this site may speak for scope \(own) alone"
+            }
+            if let row {
+                return row["via"] as Int64? == site.site.key ? nil : "this school comes through another hub"
+            }
+            guard let school else { return "unknown" }
+            try db.execute(
+                sql: "INSERT INTO zz_scope (scope, school, via) VALUES (?, ?, ?)",
+                arguments: [scope.key, String(decoding: WireJSON.encode(school), as: UTF8.self), site.site.key])
+            return nil
+        }
+    }
+
+    /// - Throws: `WireError(.forbidden)` when the child may not speak for the scope.
+    package func checkAccess(_ scope: ScopeID, _ site: KnownSite) async throws {
+        if let own = site.scope {
+            guard own == scope else { throw WireError(.forbidden, "this site may touch scope \(own) alone") }
+        } else {
+            let via = try await home.database.read { db in
+                try Int64.fetchOne(db, sql: "SELECT via FROM zz_scope WHERE scope = ?", arguments: [scope.key])
+            }
+            guard via == site.site.key else { throw WireError(.forbidden, "scope \(scope) does not come through this hub") }
+        }
+    }
+
+    // MARK: segments, log, receipt
+
+    /// A whole upload lies in the spool: check it, store it durably, wake the worker.
+    package func complete(
+        _ part: String, scope: ScopeID, site: KnownSite, first: Seq, last: Seq
+    ) async throws {
+        guard let data = FileManager.default.contents(atPath: part) else {
+            throw WireError(.internalError, "the upload is gone from the spool")
+        }
+        defer { try? FileManager.default.removeItem(atPath: part) }
+        try home.inbox.store(
+            Array(data), scope: scope, site: site.site, first: first, last: last, key: site.signingKey, now: now())
+        await worker.wake()
+    }
+
+    /// - Returns: a signed page; nil when nothing is newer.
+    package func logPage(_ scope: ScopeID, after: Position, bytesMax: Int) async throws -> [UInt8]? {
+        let home = home
+        return try await home.database.read { db in
+            let pager = LogPager(catalogue: home.catalogue, hub: home.keys.site)
+            guard let body = try pager.page(db, scope: scope, after: after, bytesMax: min(max(bytesMax, 1 << 12), 2 << 20)) else {
+                return nil
+            }
+            let page = body.page!
+            return try SegmentCodec.seal(
+                body: body, kind: .logPage, scope: scope, site: home.keys.site, firstSeq: Seq(page.after.rawValue),
+                lastSeq: Seq(page.upTo.rawValue), cursor: page.upTo, epoch: home.epoch, previousHash: .none,
+                catalogueHash: home.catalogue.hash, level: Sealer.level, signingKey: home.keys.signing
+            ).bytes
+        }
+    }
+
+    package func receipt(_ scope: ScopeID, site: KnownSite) async throws -> Receipt {
+        let home = home
+        let head = try home.inbox.head(scope, site.site)
+        let now = now()
+        return try await home.database.read { db in
+            let store = try SQLiteScopeStore(db, scope: scope)
+            let forwarded = try ScopeLink.load(db, scope)?.merged.rawValue
+            var digests: [String: String] = [:]
+            for form in home.catalogue.forms {
+                digests[form.id] = try FormDigest.compute(db, form: form, scope: scope).digest
+            }
+            return Receipt(
+                hub: home.identity.name, scope: scope.description, site: site.site.description,
+                received: head.last.rawValue, merged: try store.merged(of: site.site).rawValue, forwarded: forwarded,
+                digests: digests, position: store.logEnd.rawValue, clock: now * 1000)
+        }
+    }
+}

@@ -1,0 +1,218 @@
+// What a hub has received and not merged yet: uploads grow as files, whole segments are checked and stored in a database of
+// their own, fsynced, before anyone is told "received".
+//
+// Two designs: segments in the hub's own database (one file less, but an upload waits for every merge transaction), or an
+// inbox of its own. The second: merging never holds an upload, and a merge that dies is repeated from here.
+
+import Crypto
+import Foundation
+import GRDB
+import Shared
+
+/// The newest segment held of a site in a scope.
+package struct ChainHead: Sendable {
+    package var last: Seq
+    package var chain: ContentHash
+}
+
+/// A segment as it lies in the inbox.
+package struct ReceivedSegment: Sendable {
+    package var scope: ScopeID
+    package var site: SiteID
+    package var first: Seq
+    package var last: Seq
+    package var bytes: [UInt8]
+}
+
+package struct QuarantinedSegment: Codable, Sendable {
+    package var number: Int64
+    package var scope: String
+    package var site: String
+    package var first: Int64
+    package var last: Int64
+    package var bytes: Int
+    package var receivedAt: Int64
+    package var reason: String
+}
+
+package final class Inbox: Sendable {
+    private let database: DatabaseQueue
+    private let spool: String
+    /// The largest upload that is taken: no honest segment is larger.
+    package static let uploadBytesMax = SegmentHeader.byteCount + Limits.segmentBodyBytesMax
+
+    init(_ directory: String) throws {
+        spool = directory + "/spool"
+        try FileManager.default.createDirectory(atPath: spool, withIntermediateDirectories: true)
+        var configuration = Configuration()
+        configuration.busyMode = .timeout(10)
+        configuration.prepareDatabase { db in
+            try db.execute(sql: "PRAGMA journal_mode = WAL")
+            try db.execute(sql: "PRAGMA synchronous = FULL")
+        }
+        database = try DatabaseQueue(path: directory + "/inbox.db", configuration: configuration)
+        try database.write { db in
+            try db.execute(
+                sql: """
+                    CREATE TABLE IF NOT EXISTS received (
+                      number INTEGER PRIMARY KEY AUTOINCREMENT,     -- order of arrival
+                      scope INT NOT NULL,
+                      site INT NOT NULL,
+                      first INT NOT NULL,
+                      last INT NOT NULL,
+                      chain BLOB NOT NULL,                          -- hash of the segment's header
+                      received_at INT NOT NULL,
+                      state TEXT NOT NULL,                          -- waiting | merged | quarantined
+                      reason TEXT,
+                      cursor INT NOT NULL,
+                      bytes BLOB NOT NULL,
+                      UNIQUE (scope, site, first)
+                    ) STRICT;
+                    CREATE INDEX IF NOT EXISTS received_waiting ON received (number) WHERE state = 'waiting';
+                    """)
+        }
+    }
+
+    // MARK: uploads
+
+    package func partPath(_ scope: ScopeID, _ site: SiteID, _ first: Seq, _ last: Seq) -> String {
+        "\(spool)/\(scope)-\(site)-\(first)-\(last).part"
+    }
+
+    /// Bytes of an upload that are here; 0 when it is unknown.
+    package func partSize(_ path: String) -> Int {
+        let attributes = try? FileManager.default.attributesOfItem(atPath: path)
+        return (attributes?[.size] as? Int) ?? 0
+    }
+
+    /// Bytes of a segment that is held whole; nil when it is not.
+    package func size(_ scope: ScopeID, _ site: SiteID, _ first: Seq) throws -> Int? {
+        try database.read { db in
+            try Int.fetchOne(
+                db, sql: "SELECT length(bytes) FROM received WHERE scope = ? AND site = ? AND first = ?",
+                arguments: [scope.key, site.key, first.rawValue])
+        }
+    }
+
+    package func head(_ scope: ScopeID, _ site: SiteID) throws -> ChainHead {
+        try database.read { try Self.head($0, scope, site) }
+    }
+
+    private static func head(_ db: Database, _ scope: ScopeID, _ site: SiteID) throws -> ChainHead {
+        let row = try Row.fetchOne(
+            db, sql: "SELECT last, chain FROM received WHERE scope = ? AND site = ? ORDER BY first DESC LIMIT 1",
+            arguments: [scope.key, site.key])
+        guard let row else { return ChainHead(last: .none, chain: .none) }
+        return ChainHead(last: Seq(row["last"]), chain: ContentHash(bytes: row["chain"] as Data) ?? .none)
+    }
+
+    /// Checks a whole upload and stores it durably.
+    ///
+    /// - Throws: `WireError`: `badSegment` for bytes that fail their checks, `outOfChain` for a segment that does not follow
+    ///   the last one held. A segment that is held already is no error.
+    package func store(
+        _ bytes: [UInt8], scope: ScopeID, site: SiteID, first: Seq, last: Seq, key: [UInt8], now: Int64
+    ) throws {
+        let verified: VerifiedSegment
+        do {
+            verified = try SegmentCodec.verify(bytes, key: Curve25519.Signing.PublicKey(rawRepresentation: key))
+        } catch {
+            throw WireError(.badSegment, "segment \(first)-\(last) failed its checks: \(error)")
+        }
+        let header = verified.header
+        guard header.kind == .changes, header.scope == scope, header.site == site, header.firstSeq == first,
+            header.lastSeq == last
+        else { throw WireError(.badSegment, "segment \(first)-\(last) says in its header that it is another one") }
+        try database.write { db in
+            let head = try Self.head(db, scope, site)
+            if last <= head.last { return }
+            guard first == head.last.advanced(by: 1), header.previousHash == head.chain else {
+                throw WireError(.outOfChain, "segment \(first)-\(last) does not follow \(head.last), the last one held")
+            }
+            try db.execute(
+                sql: """
+                    INSERT INTO received (scope, site, first, last, chain, received_at, state, cursor, bytes)
+                    VALUES (?, ?, ?, ?, ?, ?, 'waiting', ?, ?)
+                    """,
+                arguments: [
+                    scope.key, site.key, first.rawValue, last.rawValue, Data(verified.hash.bytes), now,
+                    header.cursor.rawValue, Data(bytes),
+                ])
+        }
+    }
+
+    // MARK: merging
+
+    /// The oldest segment that waits; nil when there is none.
+    func nextWaiting() throws -> (number: Int64, segment: ReceivedSegment)? {
+        try database.read { db in
+            try Row.fetchOne(db, sql: "SELECT * FROM received WHERE state = 'waiting' ORDER BY number LIMIT 1").map {
+                (
+                    $0["number"],
+                    ReceivedSegment(
+                        scope: ScopeID(key: $0["scope"]), site: SiteID(key: $0["site"]), first: Seq($0["first"]),
+                        last: Seq($0["last"]), bytes: Array($0["bytes"] as Data))
+                )
+            }
+        }
+    }
+
+    func markMerged(_ number: Int64) throws {
+        try database.write { try $0.execute(sql: "UPDATE received SET state = 'merged' WHERE number = ?", arguments: [number]) }
+    }
+
+    func quarantine(_ number: Int64, reason: String) throws {
+        try database.write {
+            try $0.execute(
+                sql: "UPDATE received SET state = 'quarantined', reason = ? WHERE number = ?", arguments: [reason, number])
+        }
+    }
+
+    /// While a segment of a site is unreadable, its later segments are judged with the older cursor.
+    func oldestQuarantinedCursor(_ scope: ScopeID, _ site: SiteID, before first: Seq) throws -> Position? {
+        try database.read { db in
+            try Int64.fetchOne(
+                db,
+                sql: "SELECT min(cursor) FROM received WHERE scope = ? AND site = ? AND first < ? AND state = 'quarantined'",
+                arguments: [scope.key, site.key, first.rawValue]
+            ).map { Position($0) }
+        }
+    }
+
+    /// Puts a quarantined segment back in the queue, for a program that can read it now.
+    package func release(_ number: Int64) throws -> Bool {
+        try database.write { db in
+            try db.execute(
+                sql: "UPDATE received SET state = 'waiting', reason = NULL WHERE number = ? AND state = 'quarantined'",
+                arguments: [number])
+            return db.changesCount > 0
+        }
+    }
+
+    package func quarantined() throws -> [QuarantinedSegment] {
+        try database.read { db in
+            try Row.fetchAll(
+                db, sql: "SELECT *, length(bytes) AS size FROM received WHERE state = 'quarantined' ORDER BY number"
+            ).map {
+                QuarantinedSegment(
+                    number: $0["number"], scope: ScopeID(key: $0["scope"]).description,
+                    site: SiteID(key: $0["site"]).description, first: $0["first"], last: $0["last"], bytes: $0["size"],
+                    receivedAt: $0["received_at"], reason: $0["reason"] ?? "")
+            }
+        }
+    }
+
+    package func waitingCount() throws -> Int {
+        try database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM received WHERE state = 'waiting'")! }
+    }
+}
+
+/// A refusal on its way to the other side.
+package struct WireError: Error, Hashable, Sendable {
+    package let code: WireCode
+    package let message: String
+    package init(_ code: WireCode, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+}

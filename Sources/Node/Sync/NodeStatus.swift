@@ -1,0 +1,185 @@
+// Where a node stands, and where one row is on its way: for `status`, `trace`, `check` and `digest`.
+
+import Foundation
+import GRDB
+import Shared
+
+package struct NodeStatus: Codable, Sendable {
+    package var school: SchoolInfo?
+    package var scope: String?
+    package var site: String?
+    package var hub: String?
+    /// Rows written since the last seal.
+    package var pendingRows: Int
+    /// Segments that the hub does not hold yet.
+    package var outboxSegments: Int
+    package var outboxBytes: Int
+    package var cursor: Int64
+    package var sealedSeq: Int64
+    package var receivedSeq: Int64
+    package var mergedSeq: Int64
+    package var lastSync: Int64?
+    /// Rows of which something is disputed at the hub.
+    package var openCases: Int
+    /// Rows that break a rule of level error.
+    package var findings: Int
+
+    enum CodingKeys: String, CodingKey {
+        case school, scope, site, hub, cursor, findings
+        case pendingRows = "pending_rows", outboxSegments = "outbox_segments", outboxBytes = "outbox_bytes"
+        case sealedSeq = "sealed_seq", receivedSeq = "received_seq", mergedSeq = "merged_seq", lastSync = "last_sync"
+        case openCases = "open_cases"
+    }
+}
+
+/// One hop of a row's way up.
+package struct TraceStep: Codable, Sendable {
+    package var step: String
+    package var detail: String
+}
+
+extension NodeHome {
+    package func status() throws(Failure) -> NodeStatus {
+        let parent = ParentLink.exists(directory) ? try ParentLink.load(directory) : nil
+        let site = parent == nil ? nil : try SiteKeys.load(from: ParentLink.keysPath(directory)).site.description
+        do {
+            let school = try school()
+            return try database.read { db in
+                let scope = try Self.scope(db)
+                let link = try scope.flatMap { try ScopeLink.load(db, $0) }
+                let outbox = try Row.fetchOne(
+                    db, sql: "SELECT count(*) AS n, coalesce(sum(length(bytes)), 0) AS size FROM zz_outbox WHERE last > ?",
+                    arguments: [link?.received.rawValue ?? 0])!
+                var broken: Set<String> = []
+                for form in catalogue.forms {
+                    for finding in try rules.findings(db, form: form, rows: nil, scope: .node, where: { $0.level == .error }) {
+                        broken.insert("\(form.number) \(finding.row)")
+                    }
+                }
+                return NodeStatus(
+                    school: school, scope: scope?.description, site: site, hub: parent.map { "\($0.hubName) \($0.url)" },
+                    pendingRows: try Int.fetchOne(db, sql: "SELECT count(*) FROM zz_mark")!, outboxSegments: outbox["n"],
+                    outboxBytes: outbox["size"], cursor: link?.cursor.rawValue ?? 0, sealedSeq: link?.sealed.rawValue ?? 0,
+                    receivedSeq: link?.received.rawValue ?? 0, mergedSeq: link?.merged.rawValue ?? 0,
+                    lastSync: link?.lastSync, openCases: try Int.fetchOne(db, sql: "SELECT count(*) FROM zz_disputed")!,
+                    findings: broken.count)
+            }
+        } catch {
+            throw storeFailure(error, path: Self.databasePath(directory))
+        }
+    }
+
+    /// Where the last changes of a row are: typed, sealed, received, merged, disputed.
+    package func trace(form: Form, row: RowID) throws(Failure) -> [TraceStep] {
+        do {
+            return try database.read { db in
+                var steps: [TraceStep] = []
+                let scope = try Self.scope(db)
+                let link = try scope.flatMap { try ScopeLink.load(db, $0) }
+                if let mark = try Row.fetchOne(
+                    db, sql: "SELECT * FROM zz_mark WHERE form = ? AND id = ?", arguments: [form.number, row.rawValue])
+                {
+                    let fields = FieldMask(low: mark["fields_low"], high: mark["fields_high"])
+                    let titles = form.fields.filter { fields.contains($0.number) }.map(\.title).joined(separator: "、")
+                    let what = ["edited: \(titles)", "added", "deleted"][mark["life"] as Int]
+                    let time = Date(timeIntervalSince1970: TimeInterval(mark["time"] as Int64)).formatted(.iso8601)
+                    steps.append(
+                        TraceStep(step: "typed", detail: "\(what), by \(mark["author"] as String) at \(time); not sent yet"))
+                }
+                let waiting = try Row.fetchAll(
+                    db, sql: "SELECT * FROM zz_unsettled WHERE form = ? AND id = ? ORDER BY seq", arguments: [form.number, row.rawValue])
+                for change in waiting {
+                    let seq: Int64 = change["seq"]
+                    let received = seq <= link?.received.rawValue ?? 0
+                    steps.append(
+                        TraceStep(
+                            step: received ? "received" : "sealed",
+                            detail: received ? "change \(seq): the hub holds it and has not confirmed the merge" : "change \(seq): waits in the outbox"))
+                }
+                if try Bool.fetchOne(
+                    db, sql: "SELECT EXISTS (SELECT 1 FROM zz_disputed WHERE form = ? AND id = ?)",
+                    arguments: [form.number, row.rawValue])!
+                {
+                    steps.append(TraceStep(step: "disputed", detail: "an operator at the hub has to decide on it"))
+                }
+                if steps.isEmpty {
+                    steps.append(
+                        link == nil
+                            ? TraceStep(step: "here", detail: "no hub has been joined")
+                            : TraceStep(step: "merged", detail: "everything of this row is merged at the hub"))
+                }
+                return steps
+            }
+        } catch {
+            throw storeFailure(error, path: Self.databasePath(directory))
+        }
+    }
+
+    package func check(forms: [Form]) throws(Failure) -> [Finding] {
+        do {
+            return try database.read { db in
+                try forms.flatMap { try rules.findings(db, form: $0, rows: nil, scope: .node) }
+            }
+        } catch {
+            throw storeFailure(error, path: Self.databasePath(directory))
+        }
+    }
+
+    /// Digest and number of rows of every form.
+    package func digests() throws(Failure) -> [String: (digest: String, rows: Int)] {
+        do {
+            return try database.read { db in
+                try Dictionary(uniqueKeysWithValues: catalogue.forms.map {
+                    ($0.id, try FormDigest.compute(db, form: $0, scope: nil))
+                })
+            }
+        } catch {
+            throw storeFailure(error, path: Self.databasePath(directory))
+        }
+    }
+
+    /// Uses an invite: afterwards this node has a scope and a parent, and its marks can be sealed.
+    ///
+    /// - Throws: `Failure(.refused)` when the invite is for another school, or this node has joined already.
+    package func join(_ invite: Invite, label: String) async throws(Failure) -> ParentLink {
+        guard case .school(let invited, let scope) = invite.guest else {
+            throw Failure(.usage, "This invite is for a hub.", next: "Use `zzsync hub join --invite FILE` at the hub.")
+        }
+        let present: (school: SchoolInfo?, scope: ScopeID?)
+        do { present = (try school(), try self.scope()) } catch { throw storeFailure(error, path: directory) }
+        if let own = present.school, own.code != invited.code {
+            throw Failure(
+                .refused, "This node belongs to school \(own.code) \(own.name), the invite is for \(invited.code) \(invited.name).",
+                next: "Ask the hub's operator for the invite of your school.")
+        }
+        if let scope = present.scope, ParentLink.exists(directory) {
+            throw Failure(
+                .refused, "This node has joined already (scope \(scope)).", next: "Nothing to do: `zzsync sync` exchanges the data.")
+        }
+        if let known = present.scope, known != scope {
+            throw Failure(.refused, "This node's data belong to scope \(known).", next: "Ask the hub's operator for an invite of that scope.")
+        }
+        let (link, reply, _) = try await ParentLink.enrol(directory, invite: invite, label: label)
+        guard reply.scope == scope.description else {
+            throw Failure(.refusedByPeer, "The hub enrolled this node for another school.", next: "Ask its operator for a new invite.")
+        }
+        do {
+            try await database.write { db in
+                try Meta.set(db, "scope", scope.key)
+                try ScopeLink.create(db, scope)
+            }
+        } catch {
+            throw storeFailure(error, path: Self.databasePath(directory))
+        }
+        try link.save(directory)
+        return link
+    }
+
+    /// A session with the hub that this node joined.
+    package func session() throws(Failure) -> SyncSession {
+        let link = try ParentLink.load(directory)
+        let keys = try SiteKeys.load(from: ParentLink.keysPath(directory))
+        let (client, hub) = try link.client(keys: keys)
+        return SyncSession(replica: NodeReplica(home: self, keys: keys), client: client, hub: hub)
+    }
+}

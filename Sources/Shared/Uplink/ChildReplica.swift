@@ -1,0 +1,40 @@
+// What a sync needs of a child: a node, or a hub that has a parent.
+
+import GRDB
+
+package struct SealSummary: Sendable {
+    package var rows = 0
+    package var segments = 0
+    package init() {}
+    package init(rows: Int, segments: Int) {
+        self.rows = rows
+        self.segments = segments
+    }
+}
+
+package struct PullSummary: Sendable {
+    /// Changes taken over, and changes that the parent will judge first (rule 5).
+    package var applied = 0
+    package var passedOver = 0
+    /// Changes whose cells are disputed above.
+    package var disputed = 0
+    /// Changes of forms that this catalogue does not have.
+    package var unknownForms = 0
+    package init() {}
+}
+
+package protocol ChildReplica: Sendable {
+    var database: DatabasePool { get }
+    var catalogue: Catalogue { get }
+    var keys: SiteKeys { get }
+    /// The school as the parent should show it.
+    func school(_ scope: ScopeID) throws -> SchoolInfo?
+    /// Turns what was written into segments of the outbox; in the caller's write transaction.
+    func seal(_ db: Database, scope: ScopeID, now: Int64) throws -> SealSummary
+    /// Applies a page of the parent's log; in the caller's write transaction, after `seal`.
+    ///
+    /// - Parameter merged: up to which of our seqs the parent had merged as of the page's end.
+    func apply(
+        _ db: Database, scope: ScopeID, body: SegmentBody, page: LogPageInfo, merged: Seq, now: Int64
+    ) throws -> PullSummary
+}

@@ -1,0 +1,84 @@
+// hub conflicts: the operator's desk at the terminal.
+
+import ArgumentParser
+import Foundation
+import Hub
+import Shared
+
+struct HubConflicts: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "conflicts", abstract: "Cases: what two people disagree about.",
+        subcommands: [ConflictsList.self, ConflictsShow.self, ConflictsTake.self, ConflictsJournal.self])
+}
+
+struct ConflictsList: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "list", abstract: "List the open cases.")
+    @OptionGroup var options: Options
+    @Option(help: "Only of this form.") var form: String?
+    @Option(help: "Only of this school.") var school: String?
+    @Option(help: "Only of this kind: cell, life or twins.") var kind: String?
+
+    func run() throws {
+        let home = try options.openHub()
+        let form = try form.map { try home.catalogue.form(named: $0).id }
+        let cases = try OperatorDesk(home).cases(form: form, school: school, kind: kind)
+        if options.json { return Terminal.json(["cases": cases]) }
+        for item in cases {
+            Terminal.line(
+                "\(item.number)\t\(item.kind)\t\(item.school)\t\(item.form) \(item.key)\t\(item.group.joined(separator: ","))\t\(item.candidates.count) candidates")
+        }
+        Terminal.line("\(cases.count) open cases.")
+    }
+}
+
+struct ConflictsShow: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "show", abstract: "Show one case with its candidates.")
+    @OptionGroup var options: Options
+    @Argument(help: "The case's number.") var number: Int64
+
+    func run() throws {
+        let home = try options.openHub()
+        let item = try OperatorDesk(home).show(number)
+        if options.json { return Terminal.json(item) }
+        Terminal.line("Case \(item.number), \(item.kind), school \(item.school), \(item.form) \(item.key), version \(item.version)")
+        if let closed = item.closedAt { Terminal.line("Closed at \(Terminal.time(closed))") }
+        if let other = item.otherRow { Terminal.line("The same key: row \(item.row) and row \(other) of school \(item.otherSchool ?? "?")") }
+        for candidate in item.candidates {
+            let form = home.catalogue[item.form]
+            let values = candidate.values.sorted { $0.key < $1.key }.map { key, value in
+                "\(form?.fields.first { $0.id == key }?.title ?? key)=\(value)"
+            }
+            Terminal.line("  \(candidate.candidate)  \(values.joined(separator: "  "))")
+            Terminal.line("     by \(candidate.author) at \(Terminal.time(candidate.time)), from \(candidate.from)")
+        }
+    }
+}
+
+struct ConflictsTake: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "take", abstract: "Decide: take one candidate, with a reason.")
+    @OptionGroup var options: Options
+    @Argument(help: "The case's number.") var number: Int64
+    @Argument(help: "The candidate's number.") var candidate: Int
+    @Option(help: "Why; the school will read it.") var reason: String
+    @Option(help: "The version that you saw; a case that changed since is refused.") var version: Int?
+
+    func run() throws {
+        let entry = try OperatorDesk(options.openHub()).take(
+            number, candidate: candidate, reason: reason, who: options.user, version: version)
+        if options.json { return Terminal.json(entry) }
+        Terminal.line("Case \(number) closed: \(entry.taken). Journal entry \(entry.decision).")
+    }
+}
+
+struct ConflictsJournal: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "journal", abstract: "Every decision: who, when, why.")
+    @OptionGroup var options: Options
+
+    func run() throws {
+        let entries = try OperatorDesk(options.openHub()).journal()
+        if options.json { return Terminal.json(["journal": entries]) }
+        for entry in entries {
+            Terminal.line("\(entry.decision)\tcase \(entry.number)\t\(Terminal.time(entry.at))\t\(entry.who)\t\(entry.taken)\t\(entry.value)\t\(entry.reason)")
+        }
+    }
+}
