@@ -108,9 +108,10 @@ package enum NodeSchema {
                 fields_high = fields_high | excluded.fields_high, life = \(life), author = excluded.author, time = excluded.time;
             """
         }
+        // Parentheses around each shift: in SQLite << and | have one precedence.
         func changed(_ numbers: ClosedRange<Int>) -> String {
             let bits = form.fields.filter { numbers.contains($0.number) }.map {
-                "(OLD.\($0.id) IS NOT NEW.\($0.id)) << \($0.number - numbers.lowerBound)"
+                "((OLD.\($0.id) IS NOT NEW.\($0.id)) << \($0.number - numbers.lowerBound))"
             }
             return bits.isEmpty ? "0" : bits.joined(separator: " | ")
         }

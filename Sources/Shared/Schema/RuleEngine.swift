@@ -45,7 +45,8 @@ package struct RuleEngine: Sendable {
         guard !rules.isEmpty, rows?.isEmpty != true else { return [] }
         let masks = stride(from: 0, to: rules.count, by: Self.bitsPerMask).map { start in
             rules[start..<min(start + Self.bitsPerMask, rules.count)].enumerated().map { bit, rule in
-                "(coalesce((\(rule.condition)), 0) <> 0) << \(bit)"
+                // Parentheses around each shift: in SQLite << and | have one precedence.
+                "((coalesce((\(rule.condition)), 0) <> 0) << \(bit))"
             }.joined(separator: "\n | ")
         }
         let columns = masks.enumerated().map { "(\($1)) AS broken_\($0)" }.joined(separator: ",\n")
