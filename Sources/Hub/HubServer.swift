@@ -117,7 +117,9 @@ package struct HubServer {
             }
         }
         router.put("v1/segments/:scope/:site/:range") { request, context in
-            await put(request, context)
+            // In a task of its own: a line that breaks cancels the request's task, and what had arrived by then must
+            // still reach the spool.
+            await Task { await put(request, context) }.value
         }
         return router
     }

@@ -10,7 +10,7 @@ import datetime, pathlib, re, sqlite3, sys, tomllib
 
 HERE = pathlib.Path(__file__).resolve().parent
 TYPES = {"text", "integer", "decimal", "date", "year_month", "code", "region", "id_number", "phone", "flag"}
-FORM_KEYS = {"id", "number", "module", "section", "title", "template", "import_order", "period", "key", "prerequisites",
+FORM_KEYS = {"id", "number", "module", "section", "title", "template", "import_order", "period", "key", "key_scope", "prerequisites",
              "levels", "example", "field", "rule"}
 FIELD_KEYS = {"number", "id", "title", "type", "length", "codes", "references", "group", "required", "owner", "policy",
               "privacy", "fill", "note", "status"}

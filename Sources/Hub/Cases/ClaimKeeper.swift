@@ -66,7 +66,7 @@ struct ClaimKeeper {
     private func openAndClose(_ db: Database, _ form: Form, _ ids: String, scope: ScopeID) throws {
         let twins = """
             FROM zz_claim_row AS mine JOIN zz_claim AS other ON other.form = mine.form AND other.key = mine.key
-              AND NOT (other.scope = mine.scope AND other.id = mine.id)
+              AND NOT (other.scope = mine.scope AND other.id = mine.id)\(form.keyScope == .school ? " AND other.scope = mine.scope" : "")
             WHERE mine.form = ?1 AND mine.scope = ?2 AND mine.id IN (SELECT value FROM json_each(?3))
             """
         try db.execute(

@@ -7,6 +7,7 @@
 import Crypto
 import Foundation
 import GRDB
+import Glibc
 import Shared
 
 /// The newest segment held of a site in a scope.
@@ -81,8 +82,8 @@ package final class Inbox: Sendable {
 
     /// Bytes of an upload that are here; 0 when it is unknown.
     package func partSize(_ path: String) -> Int {
-        let attributes = try? FileManager.default.attributesOfItem(atPath: path)
-        return (attributes?[.size] as? Int) ?? 0
+        var status = stat()
+        return stat(path, &status) == 0 ? Int(status.st_size) : 0
     }
 
     /// Bytes of a segment that is held whole; nil when it is not.

@@ -61,6 +61,8 @@ package struct Form: Sendable {
     package let groups: [Group]
     /// Indices into `fields`; empty when the form has no natural key.
     package let key: [Int]
+    /// Where the key must be unique.
+    package let keyScope: KeyScope
     package let rules: [Rule]
     /// One full valid row, column → value as stored; for templates and tests.
     package let example: [String: Value]
@@ -92,6 +94,11 @@ package struct Form: Sendable {
 
     /// Mask of all fields.
     package var allFields: FieldMask { groups.reduce(FieldMask()) { $0 | $1.mask } }
+}
+
+/// Where a natural key must be unique: a class number in its school, an ID number everywhere.
+package enum KeyScope: String, Sendable, Decodable {
+    case school, everywhere
 }
 
 package enum FieldType: String, Sendable, Decodable {

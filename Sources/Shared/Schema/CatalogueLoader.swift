@@ -160,6 +160,7 @@ struct FormTOML: Decodable {
     var import_order: Int?
     var period: String
     var key: [String]
+    var key_scope: KeyScope?
     var prerequisites: [String]
     var levels: [String: String]
     var example: [String: Scalar]

@@ -23,7 +23,7 @@ struct FormCompiler {
         return Form(
             number: toml.number, id: toml.id, module: toml.module, section: toml.section, title: toml.title,
             template: toml.template, importOrder: toml.import_order, prerequisites: toml.prerequisites,
-            levels: toml.levels, fields: fields, groups: groups(), key: key, rules: rules,
+            levels: toml.levels, fields: fields, groups: groups(), key: key, keyScope: toml.key_scope ?? .school, rules: rules,
             example: toml.example.mapValues(\.value))
     }
 

@@ -18,6 +18,8 @@ package struct SyncReport: Codable, Sendable {
     package var pulledRows = 0
     package var passedOver = 0
     package var pages = 0
+    /// HTTP requests; nothing to do = one.
+    package var requests = 0
     /// Changes pulled whose cells are disputed at the parent.
     package var disputed = 0
     package var sealedSeq: Int64 = 0
@@ -29,7 +31,7 @@ package struct SyncReport: Codable, Sendable {
     enum CodingKeys: String, CodingKey {
         case pushedSegments = "pushed_segments", pushedRows = "pushed_rows", rawBytes = "raw_bytes"
         case sentBytes = "sent_bytes", receivedBytes = "received_bytes", pulledRows = "pulled_rows"
-        case passedOver = "passed_over", pages, disputed, sealedSeq = "sealed_seq", mergedSeq = "merged_seq", seconds
+        case passedOver = "passed_over", pages, requests, disputed, sealedSeq = "sealed_seq", mergedSeq = "merged_seq", seconds
         case refused
     }
 }
@@ -66,6 +68,7 @@ package struct SyncSession: Sendable {
         }
         report.sentBytes = client.traffic.bytesSent
         report.receivedBytes = client.traffic.bytesReceived
+        report.requests = client.requests
         let elapsed = ContinuousClock.now - started
         report.seconds = Double(elapsed.components.seconds) + Double(elapsed.components.attoseconds) / 1e18
         return report

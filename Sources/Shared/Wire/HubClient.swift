@@ -22,6 +22,7 @@ package final class HubClient: Sendable {
     }
     private struct State {
         var traffic = Traffic()
+        var requests = 0
         var refusal: Refusal?
     }
 
@@ -42,6 +43,9 @@ package final class HubClient: Sendable {
 
     /// Bytes of all answered calls; what a broken transfer moved is known to the transport alone.
     package var traffic: Traffic { state.withLock { $0.traffic } }
+
+    /// Requests sent, answered or not.
+    package var requests: Int { state.withLock { $0.requests } }
 
     /// The hub's reason when the last call that ended did so by its refusal; nil when it succeeded or never got there.
     package var lastRefusal: Refusal? { state.withLock { $0.refusal } }
@@ -177,6 +181,7 @@ extension HubClient {
     }
 
     private func answer(to request: WireRequest) async -> Result<WireReply, CallError> {
+        state.withLock { $0.requests += 1 }
         do throws(Failure) {
             let reply = try await transport.send(signed(request))
             state.withLock { $0.traffic += reply.traffic }
