@@ -103,11 +103,15 @@ package struct HubService: Sendable {
                 : refused(reason)
         }
         let head = try home.inbox.head(scope, site.site)
+        let part = home.inbox.part(scope, site.site, after: head.last)
         return try await home.database.read { db in
             let store = try SQLiteScopeStore(db, scope: scope)
-            return ScopeStanding(
+            var standing = ScopeStanding(
                 scope: hello.scope, received: head.last.rawValue, chain: head.chain.base64,
                 merged: try store.merged(of: site.site).rawValue, logEnd: store.logEnd.rawValue)
+            standing.partLast = part?.last.rawValue
+            standing.partOffset = part?.offset
+            return standing
         }
     }
 

@@ -86,6 +86,17 @@ package final class Inbox: Sendable {
         return stat(path, &status) == 0 ? Int(status.st_size) : 0
     }
 
+    /// The upload after `received` that broke off, if there is one: its last seq and how many bytes are here.
+    package func part(_ scope: ScopeID, _ site: SiteID, after received: Seq) -> (last: Seq, offset: Int)? {
+        let prefix = "\(scope)-\(site)-\(received.advanced(by: 1))-"
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: spool)) ?? []
+        for name in names where name.hasPrefix(prefix) && name.hasSuffix(".part") {
+            guard let last = Int64(name.dropFirst(prefix.count).dropLast(".part".count)) else { continue }
+            return (Seq(last), partSize(spool + "/" + name))
+        }
+        return nil
+    }
+
     /// Bytes of a segment that is held whole; nil when it is not.
     package func size(_ scope: ScopeID, _ site: SiteID, _ first: Seq) throws -> Int? {
         try database.read { db in

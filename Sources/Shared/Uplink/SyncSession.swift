@@ -170,8 +170,11 @@ package struct SyncSession: Sendable {
         var sent = false
         var after = received
         while let segment = try await nextSegment(scope, after: after) {
+            // Only the first one can have broken off before; its place comes with the hello.
+            let isBroken = after == received && standing.partLast == segment.last.rawValue
             let reply = try await client.putSegment(
-                scope, replica.keys.site, segment.first, segment.last, bytes: segment.bytes)
+                scope, replica.keys.site, segment.first, segment.last, bytes: segment.bytes,
+                from: isBroken ? standing.partOffset ?? 0 : 0)
             guard reply.received else {
                 throw Failure(
                     .noConnection, "The hub holds only part of segment \(segment.first)-\(segment.last).",

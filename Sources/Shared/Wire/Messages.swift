@@ -115,6 +115,9 @@ package struct ScopeStanding: Codable, Sendable {
     package var merged: Int64
     /// The end of the hub's log of this scope.
     package var logEnd: Int64
+    /// An upload that broke off: the segment after `received` up to this seq, and how many of its bytes are here.
+    package var partLast: Int64?
+    package var partOffset: Int?
     /// The hub has not heard of this scope: send `school`.
     package var unknown: Bool?
     /// Why the hub will not take this scope from this child; nil when it will.
