@@ -282,9 +282,10 @@ package struct HubServer {
                 throw WireError(.wrongOffset, "the upload continues at \(present), not \(offset)")
             }
             let end = try await receive(request, into: upload.part, at: offset, size: size)
-            KillPoint.reach("push")
+            KillPoint.reach("push.part")
             if end == size {
                 try await service.complete(upload.part, scope: upload.scope, site: site, first: upload.first, last: upload.last)
+                KillPoint.reach("push.stored")
             }
             return reply(.json(WireJSON.encode(UploadReply(offset: end, received: end == size))), target: target)
         } catch {

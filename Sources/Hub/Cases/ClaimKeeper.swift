@@ -10,6 +10,14 @@ import Shared
 struct ClaimKeeper {
     let home: HubHome
 
+    /// Brings the claims of every scope up to its log's end.
+    func updateAll() async throws {
+        let behind = try await home.database.read { db in
+            try Int64.fetchAll(db, sql: "SELECT scope FROM zz_scope WHERE log_end > claimed")
+        }
+        for scope in behind { try await update(scope: ScopeID(key: scope)) }
+    }
+
     /// Brings the claims of a scope up to its log's end.
     func update(scope: ScopeID) async throws {
         let home = home

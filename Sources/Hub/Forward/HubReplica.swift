@@ -13,6 +13,7 @@ package final class HubReplica: ChildReplica {
     package var database: DatabasePool { home.database }
     package var catalogue: Catalogue { home.catalogue }
     package var keys: SiteKeys { home.keys }
+    package let killPoints = UplinkKillPoints(sealed: "forward.commit", sent: "forward.sent", page: "forward.page")
 
     package func school(_ scope: ScopeID) throws -> SchoolInfo? {
         try database.read { try HubHome.school($0, scope) }
@@ -42,6 +43,7 @@ package final class HubReplica: ChildReplica {
         try sealer.finish()
         try db.execute(
             sql: "UPDATE zz_scope SET sealed = ? WHERE scope = ?", arguments: [store.logEnd.rawValue, scope.key])
+        if sealer.segments > 0 { KillPoint.reach("forward.write") }
         return SealSummary(rows: sealer.rows, segments: sealer.segments)
     }
 

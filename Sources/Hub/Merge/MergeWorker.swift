@@ -27,8 +27,16 @@ package actor MergeWorker {
         let (stream, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         wakeUps = continuation
         continuation.yield()
+        do { try await catchUp() } catch { report(error) }
         for await _ in stream {
             do { try await drain() } catch { report(error) }
+        }
+    }
+
+    /// Claims of what was merged just before this program was killed.
+    private func catchUp() async throws(Failure) {
+        do { try await ClaimKeeper(home: home).updateAll() } catch {
+            throw storeFailure(error, path: HubHome.databasePath(home.directory))
         }
     }
 
@@ -61,10 +69,12 @@ package actor MergeWorker {
             var store = try SQLiteScopeStore(db, scope: segment.scope)
             let merger = SegmentMerger(catalogue: home.catalogue, hub: home.keys.site, now: now, epoch: home.epoch)
             let (_, touched) = try merger.merge(body, header: header, cursor: cursor, into: &store)
-            KillPoint.reach("merge")
             _ = try FindingsRefresher(rules: home.rules).refresh(db, store: &store, touched: touched)
+            KillPoint.reach("merge.write")
         }
+        KillPoint.reach("merge.commit")
         try home.inbox.markMerged(number)
+        KillPoint.reach("merge.mark")
     }
 
     /// Why a segment cannot be understood yet.

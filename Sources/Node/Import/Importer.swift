@@ -40,7 +40,7 @@ extension NodeHome {
         let rows = book.rows
         let ofFile = book.problems
         do {
-            return try database.write { db in
+            let report = try database.write { db in
                 let byRules = try problemsOf(db, form, rows, update: update, author: author)
                 let batch = dryRun ? nil : try keep(db, form, path, author, update, rows, ofFile: ofFile, byRules: byRules)
                 let problems = (ofFile + byRules).sorted { ($0.line, $0.place, $0.message) < ($1.line, $1.place, $1.message) }
@@ -48,6 +48,8 @@ extension NodeHome {
                     batch: batch, form: form.id, rows: rows.count, accepted: 0,
                     errors: problems.filter { $0.level == "error" }, warnings: problems.filter { $0.level != "error" })
             }
+            if !dryRun { KillPoint.reach("import.stage") }
+            return report
         } catch {
             throw storeFailure(error, path: Self.databasePath(directory))
         }
@@ -58,7 +60,7 @@ extension NodeHome {
     /// - Throws: `Failure(.refused)` when the batch has errors or was decided already; nothing is written then.
     package func accept(batch: Int64, author: String) throws(Failure) -> ImportReport {
         do {
-            return try database.write { db in
+            let report = try database.write { db in
                 let (form, update) = try openBatch(db, batch)
                 let rows = try stagedRows(db, form, batch)
                 let ofFile = try Row.fetchAll(
@@ -77,11 +79,13 @@ extension NodeHome {
                 try db.execute(
                     sql: "UPDATE zz_batch SET state = 'accepted', decided_by = ?, decided_at = unixepoch() WHERE batch = ?",
                     arguments: [author, batch])
-                KillPoint.reach("import")
+                KillPoint.reach("import.write")
                 return ImportReport(
                     batch: batch, form: form.id, rows: rows.count, accepted: rows.count, errors: [],
                     warnings: problems.filter { $0.level != "error" })
             }
+            KillPoint.reach("import.commit")
+            return report
         } catch {
             throw storeFailure(error, path: Self.databasePath(directory))
         }

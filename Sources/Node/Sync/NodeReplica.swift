@@ -17,6 +17,7 @@ package final class NodeReplica: ChildReplica {
 
     package var database: DatabasePool { home.database }
     package var catalogue: Catalogue { home.catalogue }
+    package let killPoints = UplinkKillPoints(sealed: "seal.commit", sent: "push.sent", page: "pull.page")
 
     package func school(_ scope: ScopeID) throws -> SchoolInfo? { try home.school() }
 
@@ -32,6 +33,7 @@ package final class NodeReplica: ChildReplica {
         // Marks of forms that this catalogue does not have stay until one has them.
         let known = catalogue.forms.map { String($0.number) }.joined(separator: ", ")
         try db.execute(sql: "DELETE FROM zz_mark WHERE form IN (\(known))")
+        KillPoint.reach("seal.write")
         return SealSummary(rows: sealer.rows, segments: sealer.segments)
     }
 

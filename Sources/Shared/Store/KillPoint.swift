@@ -1,29 +1,31 @@
-// Where a test may kill this process: the kill -9 tests name a step in the environment and the process ends there, without a
+// Where a test may kill this process: the kill -9 tests name a point in the environment and the process ends there, without a
 // chance to tidy up, as if the power had gone.
+//
+// A point is "step.place": the step of the data's path (import, seal, push, merge, forward, pull) and where in it. Points stand
+// at both sides of every commit that another commit or another machine relies on.
 
 import Foundation
 import Glibc
 import Synchronization
 
 package enum KillPoint {
-    /// ZZSYNC_KILL_AT=step or step:N (the N-th time that the step is reached in this process).
-    private static let wanted: (step: String, count: Int)? = {
+    /// ZZSYNC_KILL_AT=step.place or step (any place of it), with :N for the N-th time that it is reached in this process.
+    private static let wanted: (point: String, count: Int)? = {
         guard let text = ProcessInfo.processInfo.environment["ZZSYNC_KILL_AT"] else { return nil }
         let parts = text.split(separator: ":")
         return parts.isEmpty ? nil : (String(parts[0]), parts.count > 1 ? Int(parts[1]) ?? 1 : 1)
     }()
     private static let reached = Mutex(0)
 
-    /// Marks a step of the data's path: import, seal, push, merge, forward.
-    package static func reach(_ step: String) {
-        guard let wanted, wanted.step == step else { return }
+    package static func reach(_ point: String) {
+        guard let wanted, point == wanted.point || point.hasPrefix(wanted.point + ".") else { return }
         let count = reached.withLock { count in
             count += 1
             return count
         }
         guard count == wanted.count else { return }
         if let marker = ProcessInfo.processInfo.environment["ZZSYNC_KILL_MARK"] {
-            _ = FileManager.default.createFile(atPath: marker, contents: Data(step.utf8))
+            _ = FileManager.default.createFile(atPath: marker, contents: Data(point.utf8))
         }
         kill(getpid(), SIGKILL)
     }

@@ -23,10 +23,23 @@ package struct PullSummary: Sendable {
     package init() {}
 }
 
+/// Where a sync of this replica may be killed: sealed and not sent, held above and not noted, inside a page's transaction.
+package struct UplinkKillPoints: Sendable {
+    package let sealed: String
+    package let sent: String
+    package let page: String
+    package init(sealed: String, sent: String, page: String) {
+        self.sealed = sealed
+        self.sent = sent
+        self.page = page
+    }
+}
+
 package protocol ChildReplica: Sendable {
     var database: DatabasePool { get }
     var catalogue: Catalogue { get }
     var keys: SiteKeys { get }
+    var killPoints: UplinkKillPoints { get }
     /// The school as the parent should show it.
     func school(_ scope: ScopeID) throws -> SchoolInfo?
     /// Turns what was written into segments of the outbox; in the caller's write transaction.

@@ -153,8 +153,8 @@ package struct SyncSession: Sendable {
         let received = Seq(standing.received)
         let now = now()
         let replica = replica
-        try await write { db in
-            guard var link = try ScopeLink.load(db, scope) else { return }
+        let sealed = try await write { db in
+            guard var link = try ScopeLink.load(db, scope) else { return SealSummary() }
             guard received <= link.sealed else {
                 throw Failure(
                     .damaged,
@@ -165,8 +165,9 @@ package struct SyncSession: Sendable {
                 link.received = received
                 try link.save(db)
             }
-            _ = try replica.seal(db, scope: scope, now: now)
+            return try replica.seal(db, scope: scope, now: now)
         }
+        if sealed.segments > 0 { KillPoint.reach(replica.killPoints.sealed) }
         var sent = false
         var after = received
         while let segment = try await nextSegment(scope, after: after) {
@@ -180,6 +181,7 @@ package struct SyncSession: Sendable {
                     .noConnection, "The hub holds only part of segment \(segment.first)-\(segment.last).",
                     next: "Nothing is lost; sync again.")
             }
+            KillPoint.reach(replica.killPoints.sent)
             let last = segment.last
             try await write { db in
                 var link = try ScopeLink.load(db, scope)!
@@ -251,6 +253,7 @@ package struct SyncSession: Sendable {
                 // That a row was judged is believed only from a page that reaches the log's end.
                 if page.upTo == page.logEnd { link.judged = merged }
                 try link.save(db)
+                KillPoint.reach(replica.killPoints.page)
                 return summary
             }
             report.pages += 1
