@@ -47,9 +47,7 @@ struct Import: ParsableCommand {
     }
 
     private func show(_ report: ImportReport, _ form: Form) {
-        for problem in report.errors.prefix(200) + report.warnings.prefix(50) {
-            Terminal.line("第\(problem.line)行 \(problem.place)\t\(problem.level)\t\(problem.message)（\(problem.fix)）")
-        }
+        for problem in report.errors.prefix(200) + report.warnings.prefix(50) { Terminal.line(problem.sentence) }
         if report.errors.count > 200 { Terminal.line("… and \(report.errors.count - 200) more errors") }
         let head = "\(form.path): \(report.rows) rows read, \(report.errors.count) errors, \(report.warnings.count) warnings."
         switch (report.batch, report.errors.isEmpty) {
@@ -60,6 +58,13 @@ struct Import: ParsableCommand {
         case (let batch?, false):
             Terminal.line("\(head) Staged as batch \(batch), which cannot be accepted: mend the workbook and import it again.")
         }
+    }
+}
+
+extension ImportProblem {
+    var sentence: String {
+        let found = line == 0 ? "整个文件" : place.hasPrefix("第") ? place : "第\(line)行 \(place)"
+        return "\(found)\t\(level)\t\(message)（\(fix)）"
     }
 }
 
@@ -95,9 +100,7 @@ struct ReviewShow: ParsableCommand {
         let problems = try node.problems(batch: batch)
         if options.json { return Terminal.json(problems) }
         Terminal.line("Batch \(batch): \(info.rows) rows of \(info.form) from \(info.file), \(info.state), staged by \(info.author).")
-        for problem in problems {
-            Terminal.line("第\(problem.line)行 \(problem.place)\t\(problem.level)\t\(problem.message)（\(problem.fix)）")
-        }
+        for problem in problems { Terminal.line(problem.sentence) }
     }
 }
 

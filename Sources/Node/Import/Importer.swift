@@ -151,10 +151,14 @@ extension NodeHome {
             }
             let lines = Dictionary(written.map { ($0.row, $0.line) }, uniquingKeysWith: { first, _ in first })
             let findings = try rules.findings(db, form: form, rows: written.map(\.row), scope: .node)
+            let unread = Dictionary(rows.map { ($0.line, $0.unread) }, uniquingKeysWith: { first, _ in first })
             for finding in findings where finding.rule != form.id + ".unique" {
+                let line = lines[finding.row] ?? 0
+                let fields = finding.fields.compactMap { form.fieldIndex(id: $0) }
+                guard unread[line, default: []].isDisjoint(with: fields) else { continue }
                 problems.append(
                     ImportProblem(
-                        line: lines[finding.row] ?? 0, place: finding.fields.joined(separator: ","), message: finding.message,
+                        line: line, place: fields.map { form.fields[$0].title }.joined(separator: "、"), message: finding.message,
                         fix: finding.fix, level: finding.level.rawValue))
             }
             return .rollback

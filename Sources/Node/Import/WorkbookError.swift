@@ -35,6 +35,8 @@ package enum WorkbookError: Error, Hashable, Sendable {
     /// `what` completes "It has …" and names the limit.
     case tooLarge(WorkbookPlace, what: String)
     case noSheet(path: String)
+    /// `other`: a sheet that has rows.
+    case noRows(path: String, sheet: String, other: String?)
     /// Disk full, no such folder, no permission: whatever stood at the path before still stands there.
     case notWritten(path: String, reason: String)
     case textTooLong(path: String, cell: String)
@@ -54,6 +56,9 @@ extension WorkbookError: CustomStringConvertible {
         case .doctype(let place): "\(place) holds a DOCTYPE, which no spreadsheet program writes."
         case .tooLarge(let place, let what): "\(place) is too large. It has \(what)."
         case .noSheet(let path): "\(path) has no sheet with cells."
+        case .noRows(let path, let sheet, let other):
+            "\(path): 业务数据为空. The first sheet (\(sheet)) has no data rows"
+                + (other.map { "; data were found on sheet \($0)." } ?? ".")
         case .notWritten(let path, let reason): "\(path) was not written: \(reason)."
         case .textTooLong(let path, let cell):
             "\(path) was not written: the text of cell \(cell) is longer than the 32767 characters that a cell holds."
@@ -70,7 +75,8 @@ extension WorkbookError: CustomStringConvertible {
         case .damaged: "Copy it again from where it came, or open it in Excel or WPS and save it anew."
         case .doctype: "Open it in Excel or WPS, save it anew, and import that file."
         case .tooLarge: "Copy the filled rows into a new template, or split them over several files."
-        case .noSheet: "Copy the rows into a template and import that."
+        case .noSheet, .noRows(_, _, nil): "Copy the rows into a template and import that."
+        case .noRows(_, _, let other?): "Move the sheet \(other) to the front, save, and import the file again."
         case .notWritten: "Check the folder, its permissions and the free space of the disk, then try again."
         case .textTooLong: "Shorten that text."
         }

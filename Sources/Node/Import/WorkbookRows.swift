@@ -17,6 +17,8 @@ package struct ImportedRow: Sendable {
     package var line: Int
     /// Field index → value; only filled cells.
     package var values: [Int: Value]
+    /// Fields whose column is missing or whose cell could not be read: said once, where it was found.
+    package var unread: Set<Int> = []
 }
 
 struct WorkbookRows {
@@ -28,6 +30,7 @@ struct WorkbookRows {
     private(set) var rows: [ImportedRow] = []
     private(set) var problems: [ImportProblem] = []
     private var columnOf: [Int: Int] = [:]        // field → column
+    private var missing: Set<Int> = []
 
     init(form: Form, catalogue: Catalogue) {
         self.form = form
@@ -62,11 +65,7 @@ struct WorkbookRows {
     }
 
     private func empty(_ reader: WorkbookReader, _ path: String) throws(WorkbookError) -> WorkbookError {
-        let other = try reader.otherSheetWithData()
-        return .notWorkbook(
-            path: path,
-            found: "业务数据为空: the first sheet (\(reader.sheetName)) has no data rows"
-                + (other.map { "; data were found on sheet \($0), move it to the front" } ?? ""))
+        .noRows(path: path, sheet: reader.sheetName, other: try reader.otherSheetWithData())
     }
 
     private mutating func tooMany(_ reader: WorkbookReader) throws(WorkbookError) {
@@ -98,6 +97,7 @@ struct WorkbookRows {
             }
         }
         for (index, field) in form.fields.enumerated() where columnOf[index] == nil && isNeeded(index) {
+            missing.insert(index)
             problem(header.number, "第\(header.number)行", "缺少必填列“\(field.title)”", "请在第一行加上这一列")
         }
     }
@@ -112,6 +112,7 @@ struct WorkbookRows {
 
     private mutating func take(_ row: WorkbookRow) {
         var values: [Int: Value] = [:]
+        var unread = missing
         for (field, column) in columnOf {
             let cell = row[column]
             if cell.isBlank { continue }
@@ -121,9 +122,10 @@ struct WorkbookRows {
                 if value != .null { values[field] = value }
             } catch {
                 problem(row.number, place, error.message, error.fix)
+                unread.insert(field)
             }
         }
-        rows.append(ImportedRow(line: row.number, values: values))
+        rows.append(ImportedRow(line: row.number, values: values, unread: unread))
     }
 
     private func value(_ cell: WorkbookCell, _ field: Field) throws(EntryProblem) -> Value {
