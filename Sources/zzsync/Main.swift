@@ -18,6 +18,7 @@ private func runZzsync() async {
         } else {
             try command.run()
         }
+        try Terminal.checkOutput()
     } catch let failure as Failure {
         Terminal.error(failure.description)
         exit(failure.kind.rawValue)

@@ -1,7 +1,9 @@
 import ArgumentParser
 import Foundation
+import Glibc
 import Node
 import Shared
+import Synchronization
 
 /// Options of every verb.
 struct Options: ParsableArguments {
@@ -48,16 +50,41 @@ struct Options: ParsableArguments {
 }
 
 enum Terminal {
+    /// Why standard output could not be written (a full disk): the command did its work, and its exit code tells the rest.
+    private static let outputFailure = Mutex<String?>(nil)
+
     static func error(_ text: String) {
-        FileHandle.standardError.write(Data((text + "\n").utf8))
+        // Nobody is left to be told when this fails; a daemon whose log is on a full disk goes on.
+        _ = write(Array((text + "\n").utf8), to: STDERR_FILENO)
     }
 
-    static func line(_ text: String) {
-        FileHandle.standardOutput.write(Data((text + "\n").utf8))
+    static func line(_ text: String) { output(Array((text + "\n").utf8)) }
+
+    static func json(_ value: some Encodable) { output(WireJSON.encode(value, pretty: true) + [0x0A]) }
+
+    private static func output(_ bytes: [UInt8]) {
+        guard let reason = write(bytes, to: STDOUT_FILENO) else { return }
+        outputFailure.withLock { $0 = $0 ?? reason }
     }
 
-    static func json(_ value: some Encodable) {
-        FileHandle.standardOutput.write(Data(WireJSON.encode(value, pretty: true) + [0x0A]))
+    /// - Throws: `Failure(.damaged)` when output was lost.
+    static func checkOutput() throws(Failure) {
+        guard let reason = outputFailure.withLock({ $0 }) else { return }
+        throw Failure(
+            .damaged, "The output of this command could not be written: \(reason).",
+            next: "Free some space and look again; what the command itself did is done.")
+    }
+
+    /// - Returns: the reason when it failed. `FileHandle.write` ends the process instead.
+    private static func write(_ bytes: [UInt8], to file: Int32) -> String? {
+        var done = 0
+        while done < bytes.count {
+            let count = bytes.withUnsafeBytes { Glibc.write(file, $0.baseAddress! + done, $0.count - done) }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { return String(cString: strerror(errno)) }
+            done += count
+        }
+        return nil
     }
 
     static func time(_ seconds: Int64?) -> String {

@@ -157,8 +157,9 @@ extension NodeHome {
     private func lookUp(_ db: Database, _ form: Form, key: [String]) throws -> StoredRow? {
         if form.key.count == key.count {
             let normaliser = Normaliser(catalogue: catalogue)
-            let values = try zip(form.key, key).map { index, text in try normaliser.value(text, for: form.fields[index]) }
-            if let row = try find(db, form, key: values) { return row }
+            // What cannot be a value of the key's type is the key of no row.
+            let values = zip(form.key, key).compactMap { index, text in try? normaliser.value(text, for: form.fields[index]) }
+            if values.count == key.count, let row = try find(db, form, key: values) { return row }
         }
         if key.count == 1, let id = Int64(key[0]) { return try fetch(db, form, id: RowID(id)) }
         return nil

@@ -35,7 +35,7 @@ package struct Catalogue: Sendable {
         let near = nearest(name, among: forms.flatMap { [$0.id, $0.template].compactMap { $0 } })
         throw Failure(
             .usage, "There is no form '\(name)' in the catalogue.",
-            next: near.map { "Did you mean '\($0)'? " } ?? "" + "`zzsync forms` lists them.")
+            next: (near.map { "Did you mean '\($0)'? " } ?? "") + "`zzsync forms` lists them.")
     }
 
     /// Forms with a template, in the order in which a school must import them.

@@ -20,21 +20,28 @@ package enum ReplicaDatabase {
                     : "Name its folder with --home, or make one with `zzsync hub init`.")
         }
         do {
-            let pool = try DatabasePool(path: path, configuration: configuration(catalogue))
-            let found = try pool.read { db in
-                try Int.fetchOne(db, sql: "PRAGMA application_id") ?? 0
-            }
-            guard found == applicationID else {
+            guard try isOurs(path) else {
                 throw Failure(
                     .damaged, "\(path) is an SQLite database, but not a zzsync \(kind).",
                     next: "Move it away, or name another folder with --home; nothing in it was changed.")
             }
-            return pool
+            return try DatabasePool(path: path, configuration: configuration(catalogue))
         } catch let failure as Failure {
             throw failure
         } catch {
             throw storeFailure(error, path: path)
         }
+    }
+
+    /// Looks before the pool opens the file: a pool turns any database to WAL.
+    private static func isOurs(_ path: String) throws -> Bool {
+        var configuration = Configuration()
+        configuration.readonly = true
+        configuration.busyMode = .timeout(10)
+        let found = try DatabaseQueue(path: path, configuration: configuration).read { db in
+            try Int.fetchOne(db, sql: "PRAGMA application_id")
+        }
+        return found == applicationID
     }
 
     /// Creates the file and its schema in one transaction; refuses a file that is there.
