@@ -17,7 +17,24 @@ package enum HubSchema {
             try db.execute(sql: table(form))
             if let index = keyIndex(form) { try db.execute(sql: index) }
         }
+        try describe(db, catalogue)
         try db.execute(sql: "PRAGMA user_version = \(version)")
+    }
+
+    /// Tells SQLite's planner what the tables will look like. Without it it takes the scope alone to be as selective as scope
+    /// and key together, and a reference rule reads the whole school for each row (measured: 25 times slower).
+    private static func describe(_ db: Database, _ catalogue: Catalogue) throws {
+        try db.execute(sql: "ANALYZE")
+        for form in catalogue.forms {
+            try db.execute(
+                sql: "INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES (?1, ?1, '3000000 5000 1')", arguments: [form.table])
+            guard !form.key.isEmpty else { continue }
+            let ones = Array(repeating: "1", count: form.key.count).joined(separator: " ")
+            try db.execute(
+                sql: "INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES (?, ?, ?)",
+                arguments: [form.table, "zz_key_\(form.table)", "3000000 5000 \(ones)"])
+        }
+        try db.execute(sql: "ANALYZE sqlite_schema")
     }
 
     static func table(_ form: Form) -> String {
