@@ -37,7 +37,7 @@ package final class HubHome: Sendable {
         self.database = database
         rules = RuleEngine(catalogue: catalogue)
         keys = try SiteKeys.load(from: ParentLink.keysPath(directory))
-        inbox = try Inbox(directory)
+        do { inbox = try Inbox(directory) } catch { throw storeFailure(error, path: directory + "/inbox.db") }
         let (identity, epoch) = try database.read { db in
             (try Meta.text(db, "identity"), try Meta.integer(db, "epoch"))
         }

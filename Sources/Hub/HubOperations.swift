@@ -124,7 +124,7 @@ extension HubHome {
                 .refused, "This hub is \(identity.code) \(identity.name), the invite is for \(child.code) \(child.name).",
                 next: "Ask the parent's operator for the right invite.")
         }
-        guard !ParentLink.exists(directory) else {
+        guard (try? ParentLink.load(directory)) == nil else {
             throw Failure(.refused, "This hub has joined a parent already.", next: "Nothing to do: `zzsync hub forward` exchanges the data.")
         }
         let (link, _, _) = try await ParentLink.enrol(directory, invite: invite, label: "\(identity.code) \(identity.name)")

@@ -11,6 +11,9 @@ package struct Invitations {
     /// Days that an invite is good for: a letter to a mountain school takes its time.
     package static let validDays = 30
 
+    /// More is a slip of the hand.
+    private static let validDaysMax = 3_650
+
     /// Invites a school: the first invite of a code gives the school its scope, later ones join the same.
     package func school(
         _ school: SchoolInfo, address: HubAddress, pin: String?, insecure: Bool, days: Int = Self.validDays
@@ -20,6 +23,10 @@ package struct Invitations {
             throw Failure(
                 .usage, "'\(school.type)' is no type of school.",
                 next: "Use one of \(schoolTypes?.entries.map(\.code).joined(separator: ", ") ?? "").")
+        }
+        guard school.code.utf8.count == 10, school.code.utf8.allSatisfy({ 0x30...0x39 ~= $0 }) else {
+            throw Failure(
+                .usage, "'\(school.code)' is no school code.", next: "A school code (学校标识码) has 10 digits.")
         }
         return try write { db in
             let scope: ScopeID
@@ -52,6 +59,10 @@ package struct Invitations {
         _ db: Database, _ guest: Invite.Guest, scope: ScopeID?, label: String, address: HubAddress, pin: String?,
         insecure: Bool, days: Int
     ) throws -> Invite {
+        guard 0...Self.validDaysMax ~= days else {
+            throw Failure(
+                .usage, "An invite cannot be good for \(days) days.", next: "Give --days 0 to \(Self.validDaysMax); 0 expires at once.")
+        }
         let invite = Invite(
             address: address, hub: home.keys.publicKeys, certificatePin: pin, allowsInsecureHTTP: insecure, guest: guest,
             expires: Int64(Date().timeIntervalSince1970) + Int64(days) * 86_400)

@@ -151,7 +151,14 @@ struct HubInvite: ParsableCommand {
         guard case .success(let bytes?) = DurableFile.read(home.directory + "/listening", bytesMax: 4_096) else {
             throw Failure(.usage, "This hub has never listened anywhere.", next: "Start `zzsync hub serve`, or give --url.")
         }
-        return String(decoding: bytes, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+        let url = String(decoding: bytes, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+        // Every address of this machine is no address to call.
+        guard !["0.0.0.0", "::"].contains(try HubAddress(url).host) else {
+            throw Failure(
+                .usage, "This hub listens on all addresses of its machine (\(url)).",
+                next: "Say with --url under which address the schools reach it.")
+        }
+        return url
     }
 }
 

@@ -167,14 +167,20 @@ package enum NodeSchema {
     ///
     /// - Returns: one sentence a fault; dropped triggers are named first because rows written since then are not marked.
     package static func faults(_ db: Database, _ catalogue: Catalogue) throws -> [String] {
-        let found = try Row.fetchAll(db, sql: "SELECT name, sql FROM sqlite_schema WHERE type IN ('table', 'trigger')")
+        let found = try Row.fetchAll(db, sql: "SELECT name, sql FROM sqlite_schema WHERE type IN ('table', 'trigger', 'view')")
         let sql = Dictionary(found.map { ($0["name"] as String, $0["sql"] as String? ?? "") }, uniquingKeysWith: { a, _ in a })
-        var faults: [String] = []
+        let own = [UplinkSchema.sql, captureTables, StageSchema.sql].flatMap { $0.matches(of: /CREATE TABLE (\w+)/).map(\.1) }
+        var faults = own.filter { sql[String($0)] == nil }.map { "Table \($0) is missing." }
         for form in catalogue.forms {
             if sql[form.table] == nil {
                 faults.append("Table \(form.table) (\(form.path)) is missing.")
                 continue
             }
+            let columns = try Set(String.fetchAll(db, sql: "SELECT name FROM pragma_table_info(?)", arguments: [form.table]))
+            if let gone = form.fields.first(where: { !columns.contains($0.id) }) {
+                faults.append("Table \(form.table) (\(form.path)) lacks column \(gone.id).")
+            }
+            if sql[form.path] == nil { faults.append("View \(form.path) is missing.") }
             for trigger in triggers(form) where sql[trigger.name] != trigger.sql {
                 faults.append(
                     "Trigger \(trigger.name) is \(sql[trigger.name] == nil ? "missing" : "changed"): writes of other programs "
@@ -191,7 +197,12 @@ package enum NodeSchema {
     package static func repairTriggers(_ db: Database, _ catalogue: Catalogue) throws -> [String] {
         var repaired: [String] = []
         let present = Set(try String.fetchAll(db, sql: "SELECT name || sql FROM sqlite_schema WHERE type = 'trigger'"))
+        let views = Set(try String.fetchAll(db, sql: "SELECT name FROM sqlite_schema WHERE type = 'view'"))
         for form in catalogue.forms {
+            if !views.contains(form.path) {
+                try db.execute(sql: view(form))
+                repaired.append("View \(form.path) was made again.")
+            }
             let broken = triggers(form).filter { !present.contains($0.name + $0.sql) }
             guard !broken.isEmpty else { continue }
             for trigger in broken {

@@ -152,7 +152,8 @@ extension NodeHome {
                 .refused, "This node belongs to school \(own.code) \(own.name), the invite is for \(invited.code) \(invited.name).",
                 next: "Ask the hub's operator for the invite of your school.")
         }
-        if let scope = present.scope, ParentLink.exists(directory) {
+        // A damaged parent.json tells its reader to join again.
+        if let scope = present.scope, (try? ParentLink.load(directory)) != nil {
             throw Failure(
                 .refused, "This node has joined already (scope \(scope)).", next: "Nothing to do: `zzsync sync` exchanges the data.")
         }

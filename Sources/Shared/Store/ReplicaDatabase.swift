@@ -33,22 +33,29 @@ package enum ReplicaDatabase {
         }
     }
 
-    /// Looks before the pool opens the file: a pool turns any database to WAL.
     private static func isOurs(_ path: String) throws -> Bool {
+        try look(path) { try Int.fetchOne($0, sql: "PRAGMA application_id") == applicationID }
+    }
+
+    /// An SQLite file without any table.
+    private static func isBlank(_ path: String) -> Bool {
+        (try? look(path) { try Int.fetchOne($0, sql: "SELECT count(*) FROM sqlite_schema") == 0 }) ?? false
+    }
+
+    /// Looks before the pool opens the file: a pool turns any database to WAL.
+    private static func look(_ path: String, _ body: (Database) throws -> Bool) throws -> Bool {
         var configuration = Configuration()
         configuration.readonly = true
         configuration.busyMode = .timeout(10)
-        let found = try DatabaseQueue(path: path, configuration: configuration).read { db in
-            try Int.fetchOne(db, sql: "PRAGMA application_id")
-        }
-        return found == applicationID
+        return try DatabaseQueue(path: path, configuration: configuration).read(body)
     }
 
     /// Creates the file and its schema in one transaction; refuses a file that is there.
     package static func create(
         path: String, kind: String, catalogue: Catalogue, schema: (Database) throws -> Void
     ) throws(Failure) -> DatabasePool {
-        guard !FileManager.default.fileExists(atPath: path) else {
+        // What a kill or a full disk left of an earlier try is no replica yet.
+        guard !FileManager.default.fileExists(atPath: path) || isBlank(path) else {
             throw Failure(
                 .refused, "\(path) exists already.", next: "Choose an empty folder with --home, or use the \(kind) that is there.")
         }
@@ -114,7 +121,11 @@ package func storeFailure(_ error: any Error, path: String) -> Failure {
             next: "Check the owner and permissions of the folder.")
     case .SQLITE_CONSTRAINT:
         return Failure(.refused, error.message ?? "a constraint refused the change", next: "Mend the value and repeat.")
+    case .SQLITE_ERROR where (error.message ?? "").hasPrefix("no such"):
+        return Failure(
+            .damaged, "\(path): \(error.message ?? "something is missing").",
+            next: "Someone changed the database's structure: keep the file, and restore the last backup.")
     default:
-        return Failure(.damaged, "\(path): \(error.message ?? "SQLite error \(error.resultCode)")", next: "Repeat the command.")
+        return Failure(.damaged, "\(path): \(error.message ?? "SQLite error \(error.resultCode)").", next: "Repeat the command.")
     }
 }
