@@ -285,7 +285,6 @@ package struct HubServer {
             KillPoint.reach("push.part")
             if end == size {
                 try await service.complete(upload.part, scope: upload.scope, site: site, first: upload.first, last: upload.last)
-                KillPoint.reach("push.stored")
             }
             return reply(.json(WireJSON.encode(UploadReply(offset: end, received: end == size))), target: target)
         } catch {

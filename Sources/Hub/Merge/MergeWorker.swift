@@ -29,13 +29,23 @@ package actor MergeWorker {
         continuation.yield()
         do { try await catchUp() } catch { report(error) }
         for await _ in stream {
-            do { try await drain() } catch { report(error) }
+            do { try await drain() } catch {
+                report(error)
+                // A full disk, mostly: what waits must not wait for the next upload.
+                Task {
+                    try? await Task.sleep(for: .seconds(10))
+                    wake()
+                }
+            }
         }
     }
 
-    /// Claims of what was merged just before this program was killed.
+    /// What a program that was killed had left to do: claims of what it had merged, spool files of what it had stored.
     private func catchUp() async throws(Failure) {
-        do { try await ClaimKeeper(home: home).updateAll() } catch {
+        do {
+            try home.inbox.sweep()
+            try await ClaimKeeper(home: home).updateAll()
+        } catch {
             throw storeFailure(error, path: HubHome.databasePath(home.directory))
         }
     }

@@ -159,6 +159,7 @@ package struct HubService: Sendable {
         defer { try? FileManager.default.removeItem(atPath: part) }
         try home.inbox.store(
             Array(data), scope: scope, site: site.site, first: first, last: last, key: site.signingKey, now: now())
+        KillPoint.reach("push.stored")
         await worker.wake()
     }
 

@@ -97,6 +97,17 @@ package final class Inbox: Sendable {
         return nil
     }
 
+    /// Removes the spool files of segments that are held whole.
+    func sweep() throws {
+        for name in (try? FileManager.default.contentsOfDirectory(atPath: spool)) ?? [] where name.hasSuffix(".part") {
+            let parts = name.dropLast(".part".count).split(separator: "-")
+            guard parts.count == 4, let scope = ScopeID(String(parts[0])), let site = SiteID(String(parts[1])),
+                let last = Int64(parts[3]), try head(scope, site).last >= Seq(last)
+            else { continue }
+            try? FileManager.default.removeItem(atPath: spool + "/" + name)
+        }
+    }
+
     /// Bytes of a segment that is held whole; nil when it is not.
     package func size(_ scope: ScopeID, _ site: SiteID, _ first: Seq) throws -> Int? {
         try database.read { db in
