@@ -125,8 +125,9 @@ struct FormCompiler {
         }
         switch field.type {
         case .date:
+            // With a modifier, for date('2008-02-30') alone comes back as it went in.
             add(
-                "format", "\(column) IS NOT date(\(column)) AND \(column) IS NOT NULL",
+                "format", "\(column) IS NOT date(\(column), '+0 days') AND \(column) IS NOT NULL",
                 "\(field.title)不是有效日期", "请按YYYY-MM-DD填写，例如2008-09-01", .text("2008-02-30"))
         case .yearMonth:
             add(
