@@ -126,6 +126,36 @@ struct Digest: ParsableCommand {
     func run() throws { DigestList(try options.openNode().digests()).show(options) }
 }
 
+struct ReceiptCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "receipt", abstract: "The hub's signed statement of what it holds of this school, to print and keep.")
+    @OptionGroup var options: Options
+
+    func run() async throws {
+        let node = try options.openNode()
+        guard let scope = try node.scope() else { throw try joinFirst(node) }
+        let session = try node.session()
+        let receipt = try await session.client.receipt(scope)
+        if options.json { return Terminal.json(receipt) }
+        Terminal.line("\(receipt.hub) holds the changes of site \(receipt.site) up to \(receipt.received), merged up to \(receipt.merged)")
+        Terminal.line("forwarded above up to its own change \(receipt.forwarded.map(String.init) ?? "-"), at \(Terminal.time(receipt.clock / 1_000))")
+        let own = try node.digests()
+        for (form, digest) in receipt.digests.sorted(by: { $0.key < $1.key }) {
+            let equal = own[form]?.digest == digest
+            Terminal.line("\(digest)  \(form)  \(equal ? "equal to this node" : "DIFFERENT here: sync first, then compare again")")
+        }
+    }
+
+    private func joinFirst(_ node: NodeHome) throws -> Failure {
+        do {
+            _ = try ParentLink.load(node.directory)
+        } catch {
+            return error
+        }
+        return Failure(.damaged, "This node has a hub but no scope.", next: "Join again with a new invite; entered data are kept.")
+    }
+}
+
 struct Doctor: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Check the node's files, tables and triggers; mend what can be mended.")
     @OptionGroup var options: Options

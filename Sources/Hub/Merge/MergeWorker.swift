@@ -73,18 +73,32 @@ package actor MergeWorker {
         }
         let older = try home.inbox.oldestQuarantinedCursor(segment.scope, segment.site, before: segment.first)
         let cursor = min(header.cursor, older ?? header.cursor)
+        do {
+            try await commit(body, header, cursor: cursor, scope: segment.scope)
+        } catch let error as DatabaseError where Self.isOfTheSegment(error) {
+            // One segment that the store will not take must not stop the schools behind it.
+            return try home.inbox.quarantine(number, reason: "the store refuses it: \(error.message ?? "")")
+        }
+        KillPoint.reach("merge.commit")
+        try home.inbox.markMerged(number)
+        KillPoint.reach("merge.mark")
+    }
+
+    /// What the content of a segment can cause; a full or broken disk is not among it.
+    private static func isOfTheSegment(_ error: DatabaseError) -> Bool {
+        [.SQLITE_CONSTRAINT, .SQLITE_MISMATCH, .SQLITE_TOOBIG, .SQLITE_RANGE, .SQLITE_ERROR].contains(error.resultCode)
+    }
+
+    private func commit(_ body: SegmentBody, _ header: SegmentHeader, cursor: Position, scope: ScopeID) async throws {
         let home = home
         let now = now()
         try await home.database.write { db in
-            var store = try SQLiteScopeStore(db, scope: segment.scope)
+            var store = try SQLiteScopeStore(db, scope: scope)
             let merger = SegmentMerger(catalogue: home.catalogue, hub: home.keys.site, now: now, epoch: home.epoch)
             let (_, touched) = try merger.merge(body, header: header, cursor: cursor, into: &store)
             _ = try FindingsRefresher(rules: home.rules).refresh(db, store: &store, touched: touched)
             KillPoint.reach("merge.write")
         }
-        KillPoint.reach("merge.commit")
-        try home.inbox.markMerged(number)
-        KillPoint.reach("merge.mark")
     }
 
     /// Why a segment cannot be understood yet.
