@@ -71,6 +71,6 @@ let package = Package(
 
         .testTarget(
             name: "ZzsyncTests", dependencies: ["Shared", "Node", "Hub", "zzsync"],
-            path: "Tests", exclude: ["demo", "workbooks", "Golden"], swiftSettings: strict),
+            path: "Tests", exclude: ["demo", "workbooks", "Golden", "long.sh"], swiftSettings: strict),
     ]
 )
