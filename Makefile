@@ -16,6 +16,7 @@ help:
 	@echo "make demo        play one school week with real processes (KEEP=1 leaves them running)"
 	@echo "make test        every test with small counts"
 	@echo "make test-long   the same with full counts, in named stages"
+	@echo "make bench       speed, bytes and storage as ratios to plain SQLite and zstd"
 	@echo "make build       release build: $(BINARY)"
 	@echo "make install     binary, catalogue and policies below PREFIX ($(PREFIX))"
 
@@ -41,6 +42,10 @@ test: packages
 
 test-long: packages
 	sh Tests/long.sh
+
+bench: packages
+	swift build $(RELEASE) --product zzsync-bench
+	.build/release/zzsync-bench .build/bench.json
 
 install: build
 	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/zzsync

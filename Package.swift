@@ -69,8 +69,16 @@ let package = Package(
             ],
             path: "Sources/zzsync", swiftSettings: strict),
 
+        .executableTarget(
+            name: "zzsync-bench",
+            dependencies: [
+                "Shared", "Node", "Hub", "CZstd",
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "GRDBSQLite", package: "GRDB.swift"),
+            ],
+            path: "Tests/bench", swiftSettings: strict),
         .testTarget(
             name: "ZzsyncTests", dependencies: ["Shared", "Node", "Hub", "zzsync"],
-            path: "Tests", exclude: ["demo", "workbooks", "Golden", "long.sh"], swiftSettings: strict),
+            path: "Tests", exclude: ["bench", "demo", "workbooks", "Golden", "long.sh"], swiftSettings: strict),
     ]
 )
