@@ -294,6 +294,13 @@ private actor KillRun {
             try await die(node.name, ["sync", "--wait", "5"], at: "seal.commit")
             try await write(node)
             try await die(node.name, ["sync", "--wait", "5"], at: "push.sent:\(Int.random(in: 1...2, using: &random))")
+        case (.node, "pull.page"):
+            // The page in hand brings what the other node of the school wrote.
+            let pair = [nodes[0], nodes[1]].shuffled(using: &random)
+            try await write(pair[0])
+            try await sync(pair[0])
+            try await write(pair[1])
+            try await die(pair[1].name, ["sync", "--wait", "5"], at: "pull.page")
         case (.node, let point):
             try await write(node)
             try await die(node.name, ["sync", "--wait", "5"], at: point)
@@ -590,7 +597,9 @@ private actor KillRun {
             let port = servers[hub]?.port ?? Int.random(in: 10_000..<30_000)
             let process = try start(
                 hub, ["hub", "serve", "--listen", "127.0.0.1:\(port)"] + words, environment: environment)
-            if await process.line(beginning: "listening on ") != nil {
+            let isListening = await process.line(beginning: "listening on ") != nil
+            // An armed hub may find work, and its end, before it listens.
+            if isListening || !environment.isEmpty && process.hasEnded {
                 servers[hub] = Server(process: process, port: port)
                 return
             }
