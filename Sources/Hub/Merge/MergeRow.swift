@@ -18,6 +18,24 @@ package struct Provenance: Hashable, Sendable {
         self.writer = writer
         self.stamp = stamp
     }
+
+    /// A strict order without a preference: it only has to be the same whatever arrived first.
+    func precedes(_ other: Provenance) -> Bool {
+        if stamp.origin != other.stamp.origin { return stamp.origin < other.stamp.origin }
+        if stamp.time != other.stamp.time { return stamp.time < other.stamp.time }
+        if stamp.author != other.stamp.author { return stamp.author.utf8.lexicographicallyPrecedes(other.stamp.author.utf8) }
+        return writer.rank < other.writer.rank
+    }
+}
+
+extension Provenance.Writer {
+    fileprivate var rank: (Int, UInt64) {
+        switch self {
+        case .parent: (0, 0)
+        case .hub: (1, 0)
+        case .child(let site): (2, site.rawValue)
+        }
+    }
 }
 
 /// One group of one row, or its life.
@@ -75,13 +93,13 @@ package struct OpenCase: Hashable, Sendable {
     }
 
     /// What a case shows while it is open: a pure function of each writer's newest candidate, never of the order of
-    /// arrival: the smallest by value, then by origin.
+    /// arrival: the smallest by value, then by who typed it, then by the way it came (what the parent has need not go up).
     var shown: Candidate {
         var newest: [Provenance.Writer: Candidate] = [:]
         for candidate in candidates { newest[candidate.by.writer] = candidate }
         return newest.values.min { a, b in
             for (x, y) in zip(a.values, b.values) where x != y { return x.precedes(y) }
-            return a.by.stamp.origin < b.by.stamp.origin
+            return a.by.precedes(b.by)
         }!
     }
 }
@@ -126,12 +144,17 @@ package struct MergeRow: Sendable {
     /// Open case of the row's life: edit against delete.
     package var rowCase: OpenCase?
 
+    /// It was loaded with open cases: those that are gone have to be closed.
+    package var hadCases = false
+
     // What happened to the row since it was loaded; the store writes these out.
     package var overwritten: [Overwritten] = []
     package var counts = CellCounts()
     /// The position of the change in hand, and whether it was used.
     package var position: Position
     package var moved = false
+    /// The tests' mistakes; empty everywhere else.
+    package var mutants: MergeMutant = []
 
     package static let nobody = Provenance(writer: .hub, stamp: Stamp(origin: SiteID(0), author: "", time: 0))
 
@@ -175,10 +198,14 @@ package struct MergeRow: Sendable {
         life = new
         lifeCell.written = position
         lifeCell.by = by
+        if new == .dead, mutants.contains(.noValues) {
+            cells = cells.map { var cell = $0; (cell.written, cell.shown) = (.none, .none); return cell }
+        }
     }
 
     /// Shows the row again whole: whoever deleted it, or was told so, must get every group.
     mutating func showWhole() {
+        if mutants.contains(.noReshow) { return }
         for group in cells.indices where cells[group].isWritten {
             moved = true
             cells[group].shown = position

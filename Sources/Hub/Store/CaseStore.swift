@@ -13,6 +13,7 @@ enum CaseStore {
                     WHERE scope = ? AND form = ? AND id = ? AND closed_at IS NULL AND kind <> 'twins'
                     """),
             arguments: [scope.key, row.form.number, row.id.rawValue])
+        row.hadCases = !cases.isEmpty
         for entry in cases {
             let open = OpenCase(
                 number: entry["number"], candidates: try candidates(db, number: entry["number"], stamps: &stamps))
@@ -42,7 +43,7 @@ enum CaseStore {
                 try write(db, scope, row, kind: "cell", group: row.form.groups[index].number, open, stamps: &stamps))
         }
         if let open = row.rowCase { kept.insert(try write(db, scope, row, kind: "life", group: 0, open, stamps: &stamps)) }
-        guard row.moved else { return }
+        guard row.moved, row.hadCases else { return }
         let list = kept.map(String.init).joined(separator: ", ")
         try db.execute(
             sql: """

@@ -9,6 +9,9 @@ struct SQLiteScopeStore: ScopeStore {
     let scope: ScopeID
     private(set) var logEnd: Position
     var stamps: Stamps
+    /// SQL by form, built once a transaction.
+    private var selects: [FormNumber: HotStatement] = [:]
+    private var upserts: [FormNumber: HotStatement] = [:]
 
     /// - Throws: `Failure(.damaged)` when the scope is unknown here.
     init(_ db: Database, scope: ScopeID) throws {
@@ -53,9 +56,7 @@ struct SQLiteScopeStore: ScopeStore {
     }
 
     mutating func load(_ form: Form, _ rows: [RowID]) throws -> [RowID: MergeRow] {
-        let names = form.fields.map(\.id).joined(separator: ", ")
-        let select = try HotStatement(
-            db, "SELECT _life, _at, _by, _x, \(names) FROM \(form.table) WHERE scope = ? AND id = ?")
+        let select = try selectStatement(form)
         var found: [RowID: MergeRow] = [:]
         for id in rows {
             select.bind(1, scope.key)
@@ -70,6 +71,30 @@ struct SQLiteScopeStore: ScopeStore {
             found[id] = row
         }
         return found
+    }
+
+    private mutating func selectStatement(_ form: Form) throws -> HotStatement {
+        if let known = selects[form.number] { return known }
+        let names = form.fields.map(\.id).joined(separator: ", ")
+        let select = try HotStatement(
+            db, "SELECT _life, _at, _by, _x, \(names) FROM \(form.table) WHERE scope = ? AND id = ?")
+        selects[form.number] = select
+        return select
+    }
+
+    private mutating func upsertStatement(_ form: Form) throws -> HotStatement {
+        if let known = upserts[form.number] { return known }
+        let names = form.fields.map(\.id)
+        let sets = (["_life", "_at", "_by", "_x"] + names).map { "\($0) = excluded.\($0)" }.joined(separator: ", ")
+        let upsert = try HotStatement(
+            db,
+            """
+            INSERT INTO \(form.table) (scope, id, _life, _at, _by, _x, \(names.joined(separator: ", ")))
+            VALUES (?, ?, ?, ?, ?, ?, \(Array(repeating: "?", count: names.count).joined(separator: ", ")))
+            ON CONFLICT (scope, id) DO UPDATE SET \(sets)
+            """)
+        upserts[form.number] = upsert
+        return upsert
     }
 
     private mutating func unpack(_ meta: RowMeta, into row: inout MergeRow) throws {
@@ -103,15 +128,7 @@ struct SQLiteScopeStore: ScopeStore {
             entries.append(try entry(group.number, row.cells[index], disputed: row.cases[index] != nil))
         }
         let meta = RowMeta.pack(entries, rowCase: row.rowCase != nil)
-        let names = form.fields.map(\.id)
-        let sets = (["_life", "_at", "_by", "_x"] + names).map { "\($0) = excluded.\($0)" }.joined(separator: ", ")
-        let upsert = try HotStatement(
-            db,
-            """
-            INSERT INTO \(form.table) (scope, id, _life, _at, _by, _x, \(names.joined(separator: ", ")))
-            VALUES (?, ?, ?, ?, ?, ?, \(Array(repeating: "?", count: names.count).joined(separator: ", ")))
-            ON CONFLICT (scope, id) DO UPDATE SET \(sets)
-            """)
+        let upsert = try upsertStatement(form)
         upsert.bind(1, scope.key)
         upsert.bind(2, row.id.rawValue)
         upsert.bind(3, Int64(row.life.rawValue))
@@ -129,14 +146,19 @@ struct SQLiteScopeStore: ScopeStore {
     }
 
     private mutating func saveHistory(_ row: MergeRow) throws {
+        guard !row.overwritten.isEmpty else { return }
+        let insert = try HotStatement(db, "INSERT OR REPLACE INTO zz_history VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")
         for old in row.overwritten {
-            let stamp = try stamps.number(old.cell.by)
-            try db.cachedStatement(
-                sql: "INSERT OR REPLACE INTO zz_history VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-            ).execute(arguments: [
-                scope.key, row.form.number, row.id.rawValue, old.group, row.position.rawValue, old.cell.written.rawValue,
-                stamp, Int(old.life.rawValue), ValuesJSON.encode(old.values),
-            ])
+            insert.bind(1, scope.key)
+            insert.bind(2, Int64(row.form.number))
+            insert.bind(3, row.id.rawValue)
+            insert.bind(4, Int64(old.group))
+            insert.bind(5, row.position.rawValue)
+            insert.bind(6, old.cell.written.rawValue)
+            insert.bind(7, try stamps.number(old.cell.by))
+            insert.bind(8, Int64(old.life.rawValue))
+            insert.bind(9, ValuesJSON.encode(old.values))
+            try insert.run()
         }
     }
 
