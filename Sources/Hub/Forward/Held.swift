@@ -42,7 +42,7 @@ enum Held {
         try rows(db, "SELECT DISTINCT id FROM zz_finding WHERE scope = ? AND form = ? AND level = 'error'", scope, form)
     }
 
-    /// Rows whose delete went up and is not judged yet.
+    /// Rows whose delete went up and is not known to be judged: `Pending.settle` keeps those alone so long.
     static func endingLife(_ db: Database, scope: ScopeID, form: Form) throws -> Set<RowID> {
         try rows(
             db, "SELECT id FROM zz_unsettled WHERE scope = ? AND form = ? AND life = \(Life.dead.rawValue)", scope, form)

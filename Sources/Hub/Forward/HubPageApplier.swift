@@ -1,7 +1,4 @@
-// A parent's log page at a hub: rule 5, and what a hub adds to it. A cell held back here that meets another value from above
-// becomes a case here; a value of a case that came from the parent never goes back up.
-//
-// A port of the model's `pull`. Life first, then the groups; what is pending is judged by the parent, not here.
+// A parent's log page at a hub: each row of it is loaded, decided by the pure `RowPull` and saved.
 
 import GRDB
 import Shared
@@ -37,9 +34,8 @@ struct HubPageApplier {
             while index < changes.count {
                 var end = index + 1
                 while end < changes.count, changes.rows[end] == changes.rows[index] { end += 1 }
-                if let row = try apply(form, changes, index..<end, stamps: body.stamps, at: next) {
-                    try store.save([row])
-                    extent.rows.append((form.number, row.id))
+                if try apply(form, changes, index..<end, stamps: body.stamps, at: next) {
+                    extent.rows.append((form.number, changes.rows[index]))
                     next = next.advanced(by: 1)
                     summary.applied += end - index
                 } else {
@@ -56,105 +52,19 @@ struct HubPageApplier {
 
     /// All changes of one row in the page.
     ///
-    /// - Returns: the row if it moved.
+    /// - Returns: whether the row moved.
     private mutating func apply(
         _ form: Form, _ changes: FormChanges, _ range: Range<Int>, stamps: [Stamp], at position: Position
-    ) throws -> MergeRow? {
+    ) throws -> Bool {
         let id = changes.rows[range.lowerBound]
         var row = try store.load(form, [id])[id] ?? MergeRow(form: form, id: id)
         row.position = position
         let held = try Held.cells(db, scope: scope, form: form, row: id)
         let pending = try Pending.load(db, scope: scope, form: form.number, row: id, mergedUpTo: merged)
         var pull = RowPull(row: row, held: held, pending: pending, site: home.keys.site, context: context)
-        for index in range where changes.life[index] != .unchanged {
-            pull.takeLife(
-                changes.life[index], placement: changes.placements[index], stamp: stamps[Int(changes.stamps[index])])
-        }
-        for index in range {
-            for (group, values) in groups(form, changes, index) {
-                pull.take(
-                    group, values, placement: changes.placements[index], stamp: stamps[Int(changes.stamps[index])])
-            }
-        }
+        pull.apply(changes, range, stamps: stamps)
         if pull.held != held { try Held.store(db, scope: scope, form: form, row: id, pull.held) }
-        return pull.row.moved ? pull.row : nil
-    }
-
-    private func groups(_ form: Form, _ changes: FormChanges, _ index: Int) -> [(group: Int, values: [Value])] {
-        form.groups.indices.compactMap { group in
-            guard changes.masks[index].isSuperset(of: form.groups[group].mask) else { return nil }
-            let values = form.groups[group].fields.map { field in
-                changes.fields.firstIndex(of: form.fields[field].number).map { changes.columns[$0][index] } ?? .null
-            }
-            return (group, values)
-        }
-    }
-}
-
-/// Pure: what one row does with its parent's cells.
-struct RowPull {
-    var row: MergeRow
-    /// Own cells that are not sealed: held back.
-    var held: HeldCells
-    /// Own cells that are sealed and not merged above.
-    let pending: Pending
-    /// This hub's site as the parent knows it.
-    let site: SiteID
-    let context: JudgeContext
-
-    mutating func takeLife(_ life: Life, placement: Placement, stamp: Stamp) {
-        let by = Provenance(writer: .parent, stamp: stamp)
-        let candidate = Candidate(by: by, values: [], life: life, cursor: placement.written)
-        if row.rowCase != nil {
-            row.rowCase!.join(candidate)
-            row.moved = true
-        } else if life == .dead, !row.cases.isEmpty || !held.fields.isEmpty {
-            if row.life == .alive { row.openRowCase(candidate, context) }     // held or disputed here, deleted above
-        } else if held.life, row.lifeCell.isWritten {
-            if placement.written <= row.lifeCell.base { return }
-            if life != row.life, placement.writer != site { row.openRowCase(candidate, context) }
-        } else if pending.life || (life == .dead && !pending.fields.isEmpty) {
-            return                                                          // the parent will judge it
-        } else if row.lifeCell.isWritten, row.life == life {
-            return
-        } else {
-            let reborn = row.life == .dead
-            row.put(life: life, by: by)
-            row.lifeCell.base = max(row.lifeCell.base, placement.written)
-            if reborn {                                                     // the delete had covered what is here
-                held = HeldCells()
-                row.showWhole()
-            }
-        }
-    }
-
-    mutating func take(_ group: Int, _ values: [Value], placement: Placement, stamp: Stamp) {
-        let by = Provenance(writer: .parent, stamp: stamp)
-        let mask = row.form.groups[group].mask
-        let isHeld = !(mask & held.fields).isEmpty
-        let same = row.cells[group].isWritten && row.groupValues(group) == values
-        let mine = placement.writer == site
-        if row.life == .dead, held.life, !same, !mine, row.rowCase == nil {   // deleted here and held, changed above
-            row.openRowCase(Candidate(by: by, values: [], life: .alive, cursor: placement.written), context)
-        }
-        if row.life == .dead, row.rowCase == nil {
-            if !pending.life, !same { write(group, values, by, placement) }   // hidden until its life comes back
-        } else if row.cases[group] != nil {
-            row.dispute(group, Candidate(by: by, values: values, life: .unchanged, cursor: placement.written))
-            row.cells[group].base = max(row.cells[group].base, placement.written)
-        } else if isHeld, row.cells[group].isWritten {
-            if placement.written <= row.cells[group].base || same || mine || placement.disputed { return }
-            row.dispute(group, Candidate(by: by, values: values, life: .unchanged, cursor: placement.written))
-            row.cells[group].base = max(row.cells[group].base, placement.written)
-        } else if !(mask & pending.fields).isEmpty || same {
-            return
-        } else {
-            write(group, values, by, placement)
-        }
-    }
-
-    private mutating func write(_ group: Int, _ values: [Value], _ by: Provenance, _ placement: Placement) {
-        row.put(group, values, by: by)
-        row.cells[group].base = max(row.cells[group].base, placement.written)
+        if pull.row.moved || pull.learned { try store.save([pull.row]) }
+        return pull.row.moved
     }
 }

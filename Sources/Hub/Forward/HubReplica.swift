@@ -66,37 +66,14 @@ package final class HubReplica: ChildReplica {
                     try Held.store(db, scope: scope, form: form, row: id, HeldCells())
                     continue
                 }
-                let isNew = dirty.life && row.life == .alive
-                let stuck =
-                    row.rowCase != nil || (row.life == .alive && deleting.contains(id))
-                    || (row.life == .alive && invalid.contains(id))
-                    || (isNew && !row.cases.isEmpty)
-                let (sent, held) = stuck ? (HeldCells(), dirty) : row.releasable(dirty)
-                if !sent.isEmpty { try add(row, sent, to: &sealer) }
+                let (changes, held) = row.forward(
+                    dirty, invalid: invalid.contains(id), deleteUnjudged: deleting.contains(id))
+                for change in changes {
+                    try sealer.add(form: form, row: id, life: change.life, mask: change.mask, stamp: change.stamp) {
+                        $1.append(row.values[$0])
+                    }
+                }
                 try Held.store(db, scope: scope, form: form, row: id, held)
-            }
-        }
-    }
-
-    /// Cells of one stamp go up as one change, the life with the first of them: origin, author and time are preserved.
-    private func add(_ row: MergeRow, _ cells: HeldCells, to sealer: inout Sealer) throws {
-        var order: [Stamp] = []
-        var masks: [Stamp: FieldMask] = [:]
-        for (index, group) in row.form.groups.enumerated() where !(group.mask & cells.fields).isEmpty {
-            let stamp = row.cells[index].by.stamp
-            if masks[stamp] == nil { order.append(stamp) }
-            masks[stamp] = (masks[stamp] ?? FieldMask()) | group.mask
-        }
-        if cells.life, order.isEmpty || row.life == .dead {
-            return try sealer.add(
-                form: row.form, row: row.id, life: row.life, mask: FieldMask(), stamp: row.lifeCell.by.stamp
-            ) { _, _ in }
-        }
-        // The life goes with the last change, so that the groups of a living row are judged before it.
-        for (index, stamp) in order.enumerated() {
-            let life = cells.life && index == order.count - 1 ? row.life : .unchanged
-            try sealer.add(form: row.form, row: row.id, life: life, mask: masks[stamp]!, stamp: stamp) { field, column in
-                column.append(row.values[field])
             }
         }
     }
@@ -109,33 +86,5 @@ package final class HubReplica: ChildReplica {
         var applier = try HubPageApplier(db, hub: home, scope: scope, merged: merged, now: now)
         let summary = try applier.apply(body)
         return summary
-    }
-}
-
-extension MergeRow {
-    /// What still has to go up: held before, or written here since the last seal by anyone but the parent.
-    func dirtyCells(held: HeldCells, after sealed: Position) -> HeldCells {
-        var dirty = HeldCells()
-        for (index, group) in form.groups.enumerated() {
-            let isHeld = !(group.mask & held.fields).isEmpty
-            if cells[index].isWritten, cells[index].by.writer != .parent, isHeld || cells[index].written > sealed {
-                dirty.fields = dirty.fields | group.mask
-            }
-        }
-        dirty.life = lifeCell.isWritten && lifeCell.by.writer != .parent && (held.life || lifeCell.written > sealed)
-        // A dead row has nothing to say but that it is dead.
-        if life == .dead { dirty.fields = FieldMask() }
-        return dirty
-    }
-
-    /// Splits into what may go and what is held: a disputed cell stays, the rest flows.
-    func releasable(_ dirty: HeldCells) -> (sent: HeldCells, held: HeldCells) {
-        var sent = dirty
-        var held = HeldCells()
-        for (index, group) in form.groups.enumerated() where cases[index] != nil && !(group.mask & dirty.fields).isEmpty {
-            sent.fields = FieldMask(sent.fields.bits & ~group.mask.bits)
-            held.fields = held.fields | group.mask
-        }
-        return (sent, held)
     }
 }

@@ -53,45 +53,11 @@ struct LogPager {
         return Dictionary(uniqueKeysWithValues: rows.map { (SiteID(key: $0["site"]), Seq($0["seq"])) })
     }
 
-    /// The row's cells that the page shows, one change for each place where they stand; the one with the life first.
     private func add(_ row: MergeRow, after: Position, upTo: Position, to builder: inout SegmentBuilder) {
-        func told(_ cell: Cell) -> Bool {
-            (cell.shown > after && cell.shown <= upTo) || (cell.written > after && cell.written <= upTo)
-        }
-        struct Place: Hashable {
-            let written: Position
-            let shown: Position
-            let by: Provenance
-            let disputed: Bool
-        }
-        var order: [Place] = []
-        var masks: [Place: (mask: FieldMask, life: Life)] = [:]
-        func note(_ cell: Cell, disputed: Bool, mask: FieldMask, life: Life) {
-            let place = Place(written: cell.written, shown: cell.shown, by: cell.by, disputed: disputed)
-            if masks[place] == nil { order.append(place) }
-            let before = masks[place] ?? (FieldMask(), .unchanged)
-            masks[place] = (before.mask | mask, life == .unchanged ? before.life : life)
-        }
-        if row.lifeCell.isWritten, told(row.lifeCell) {
-            note(row.lifeCell, disputed: row.rowCase != nil, mask: FieldMask(), life: row.life)
-        }
-        if row.life != .dead {
-            for (index, cell) in row.cells.enumerated() where cell.isWritten && told(cell) {
-                note(cell, disputed: row.cases[index] != nil, mask: row.form.groups[index].mask, life: .unchanged)
-            }
-        }
-        for place in order {
-            let (mask, life) = masks[place]!
+        for cells in row.told(after: after, upTo: upTo, hub: hub) {
             builder.add(
-                form: row.form, row: row.id, life: life, mask: mask, stamp: place.by.stamp,
-                placement: Placement(
-                    written: place.written, shown: place.shown, writer: writer(place.by.writer), disputed: place.disputed)
-            ) { field, cells in cells.append(row.values[field]) }
+                form: row.form, row: row.id, life: cells.life, mask: cells.mask, stamp: cells.stamp, placement: cells.placement
+            ) { field, column in column.append(row.values[field]) }
         }
-    }
-
-    private func writer(_ writer: Provenance.Writer) -> SiteID {
-        if case .child(let site) = writer { return site }
-        return hub
     }
 }

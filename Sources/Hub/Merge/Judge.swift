@@ -53,20 +53,23 @@ extension MergeRow {
     private func saw(_ cell: Cell, _ change: IncomingChange, _ context: JudgeContext) -> Bool {
         if !cell.isWritten || cell.by.writer == change.by.writer || cell.written <= change.cursor { return true }
         guard let old = context.parentIncarnation else { return false }
-        return cell.by.writer == .child(old.site) && cell.written <= old.limit
+        return cell.by.writer == .child(old.site) && (cell.written <= old.limit || mutants.contains(.kinAll))
     }
 
     private mutating func judge(_ group: Int, _ new: [Value], _ change: IncomingChange, _ context: JudgeContext) {
+        if life == .dead, rowCase == nil {
+            // Equal or not: whoever typed it takes the row to be alive, and must be told.
+            openRowCase(Candidate(by: change.by, values: [], life: .alive, cursor: change.cursor), context)
+        }
         let cell = cells[group]
         let open = cases[group] != nil
         if cell.isWritten, !open, groupValues(group) == new {
             counts.equal += 1
             return
         }
-        if life == .dead, rowCase == nil {
-            openRowCase(Candidate(by: change.by, values: [], life: .alive, cursor: change.cursor), context)
-        }
-        if !cell.isWritten || (saw(cell, change, context) && !open) {
+        let fits = saw(cell, change, context) || mutants.contains(.noCase)
+        if !cell.isWritten || (fits && (!open || !mutants.isDisjoint(with: [.shrink, .noCase]))) {
+            cases[group] = nil
             put(group, new, by: change.by)
             counts.merged += 1
         } else if !open, form.groups[group].policy == .newest {
@@ -95,13 +98,14 @@ extension MergeRow {
             put(group, new, by: winner)
             counts.merged += 1
         } else {
+            counts.overtaken += 1
+            if mutants.contains(.quietPolicy) { return }
             overwritten.append(loser)
             // A new write even where the words stay the same: it covers both sides.
             moved = true
             cells[group].written = position
             cells[group].shown = position
             cells[group].by = winner
-            counts.overtaken += 1
         }
     }
 
@@ -131,11 +135,11 @@ extension MergeRow {
         }
         open.join(candidate)
         rowCase = open
+        moved = true
         if life == .dead {
             put(life: .alive, by: context.system("zzsync: kept, edited while deleted"))
             showWhole()
         } else if candidate.life == .dead {
-            moved = true
             lifeCell.shown = position
             showWhole()
         }
@@ -147,7 +151,7 @@ extension MergeRow {
             return
         }
         var seen = saw(lifeCell, change, context) && rowCase == nil
-        if change.life == .dead {
+        if change.life == .dead, !mutants.contains(.lifeAlone) {
             seen = seen && cases.isEmpty && cells.allSatisfy { saw($0, change, context) }
         }
         guard seen else {
@@ -155,9 +159,8 @@ extension MergeRow {
             counts.disputed += 1
             return
         }
-        let reborn = change.life == .alive && lifeCell.isWritten
         put(life: change.life, by: change.by)
-        if reborn { showWhole() }
+        if change.life == .alive { showWhole() }
         counts.merged += 1
     }
 
@@ -174,7 +177,7 @@ extension MergeRow {
     package mutating func decideLife(_ answer: Life, by: Provenance, at position: Position) {
         self.position = position
         rowCase = nil
-        if answer == .dead { cases = [:] }
+        if answer == .dead, !mutants.contains(.caseLeft) { cases = [:] }
         overwritten.append(Overwritten(group: 0, values: [], life: life, cell: lifeCell))
         life = answer
         lifeCell.written = position

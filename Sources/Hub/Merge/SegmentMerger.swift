@@ -19,6 +19,10 @@ struct SegmentMerger {
     /// Seconds since 1970.
     let now: Int64
     let epoch: Int
+    /// The child is a restored node: its older incarnation, and until when that one counts as this.
+    var parentIncarnation: (site: SiteID, limit: Position)?
+    /// The tests' mistakes; empty everywhere else.
+    var mutants: MergeMutant = []
 
     /// Merges what is new in the segment; changes up to the child's `merged` are passed over, so that any repeat is harmless.
     ///
@@ -78,7 +82,7 @@ struct SegmentMerger {
         _ form: Form, _ changes: FormChanges, _ indices: [Int], by: [Provenance], cursor: Position,
         into store: inout Store, next: inout Position, extent: inout Extent, report: inout MergeReport
     ) throws {
-        let context = JudgeContext(hub: hub, now: now)
+        let context = JudgeContext(hub: hub, now: now, parentIncarnation: parentIncarnation)
         let columns = form.fields.map { changes.fields.firstIndex(of: $0.number) }
         var rows = try store.load(form, indices.map { changes.rows[$0] })
         var changed: [RowID: MergeRow] = [:]
@@ -87,6 +91,7 @@ struct SegmentMerger {
             var row = changed[id] ?? rows.removeValue(forKey: id) ?? MergeRow(form: form, id: id)
             let casesBefore = row.cases.count + (row.rowCase == nil ? 0 : 1)
             row.moved = false
+            row.mutants = mutants
             row.counts = CellCounts()
             let change = IncomingChange(
                 by: by[Int(changes.stamps[index])], cursor: cursor,

@@ -76,27 +76,12 @@ struct NodePageApplier {
         exists.bind(1, row.rawValue)
         let present = try exists.step()
         exists.reset()
-        switch changes.life[index] {
-        case .dead:
-            // A pull does not delete a row with unsettled edits: the parent will judge them.
-            if !pending.fields.isEmpty || pending.life { return passedOver += 1 }
-            if present { try delete(row) }
-            return applied += 1
-        case .alive, .unchanged:
-            if !present, pending.life { return passedOver += 1 }        // deleted here, the parent will judge it
-            let mask = settled(changes.masks[index], pending)
-            if mask.isEmpty, changes.life[index] == .unchanged || present { return passedOver += 1 }
-            try write(index, row, mask, insert: !present)
-            applied += 1
+        switch NodeRowPull.decide(form, life: changes.life[index], mask: changes.masks[index], present: present, pending: pending) {
+        case .pass: return passedOver += 1
+        case .delete: try delete(row)
+        case .write(let mask, let insert): try write(index, row, mask, insert: insert)
         }
-    }
-
-    /// The groups of `mask` of which no field waits.
-    private func settled(_ mask: FieldMask, _ pending: Pending) -> FieldMask {
-        guard !pending.fields.isEmpty else { return mask }
-        return form.groups.reduce(into: FieldMask()) { out, group in
-            if (group.mask & pending.fields).isEmpty { out = out | (group.mask & mask) }
-        }
+        applied += 1
     }
 
     private func delete(_ row: RowID) throws {

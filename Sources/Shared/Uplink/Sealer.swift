@@ -93,14 +93,7 @@ package struct Sealer {
     }
 }
 
-/// Which cells of a row wait for the parent: sealed, and not merged as of a page.
-package struct Pending: Sendable {
-    package var fields = FieldMask()
-    package var life = false
-    /// A delete of this row went up and is not judged yet.
-    package var endingLife = false
-    package init() {}
-
+extension Pending {
     /// Looks a row up; call with the page's `merged`, before that is stored.
     package static func load(
         _ db: Database, scope: ScopeID, form: FormNumber, row: RowID, mergedUpTo merged: Seq
@@ -115,16 +108,18 @@ package struct Pending: Sendable {
         statement.bind(3, row.rawValue)
         statement.bind(4, merged.rawValue)
         while try statement.step() {
-            pending.fields = pending.fields | FieldMask(low: statement.integer(0), high: statement.integer(1))
-            let life = statement.integer(2)
-            if life != 0 { pending.life = true }
-            if life == Int64(Life.dead.rawValue) { pending.endingLife = true }
+            pending.add(
+                fields: FieldMask(low: statement.integer(0), high: statement.integer(1)),
+                life: Life(rawValue: UInt8(statement.integer(2))) ?? .unchanged)
         }
         return pending
     }
 
-    package static func settle(_ db: Database, scope: ScopeID, upTo merged: Seq) throws {
-        try db.cachedStatement(sql: "DELETE FROM zz_unsettled WHERE scope = ? AND seq <= ?")
-            .execute(arguments: [scope.key, merged.rawValue])
+    /// Forgets what the parent has merged. A delete stays until it is known to be judged: its row, should it live again here,
+    /// is not sealed before that (`HubReplica`).
+    package static func settle(_ db: Database, scope: ScopeID, upTo merged: Seq, judged: Seq) throws {
+        try db.cachedStatement(
+            sql: "DELETE FROM zz_unsettled WHERE scope = ? AND seq <= ? AND (life <> \(Life.dead.rawValue) OR seq <= ?)"
+        ).execute(arguments: [scope.key, merged.rawValue, judged.rawValue])
     }
 }

@@ -247,11 +247,11 @@ package struct SyncSession: Sendable {
                 var link = try ScopeLink.load(db, scope)!
                 let merged = max(link.merged, page.merged[replica.keys.site] ?? .none)
                 let summary = try replica.apply(db, scope: scope, body: body, page: page, merged: merged, now: now)
-                try Pending.settle(db, scope: scope, upTo: merged)
                 link.cursor = page.upTo
                 link.merged = merged
                 // That a row was judged is believed only from a page that reaches the log's end.
                 if page.upTo == page.logEnd { link.judged = merged }
+                try Pending.settle(db, scope: scope, upTo: merged, judged: link.judged)
                 try link.save(db)
                 KillPoint.reach(replica.killPoints.page)
                 return summary

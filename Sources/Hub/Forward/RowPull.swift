@@ -1,0 +1,114 @@
+// Pure: what one row of a hub does with its parent's cells (rule 5), and what a hub adds to it. A cell held back here that
+// meets another value from above becomes a case here; a value of a case that came from the parent never goes back up.
+//
+// A port of the model's `take`.
+
+import Shared
+
+struct RowPull {
+    var row: MergeRow
+    /// Own cells that are not sealed: held back.
+    var held: HeldCells
+    /// Own cells that are sealed and not merged above.
+    let pending: Pending
+    /// This hub's site as the parent knows it.
+    let site: SiteID
+    let context: JudgeContext
+    /// The row is to be saved though nothing of it moved in the log: it knows more of its parent.
+    private(set) var learned = false
+
+    init(row: MergeRow, held: HeldCells, pending: Pending, site: SiteID, context: JudgeContext) {
+        self.row = row
+        self.held = held
+        self.pending = pending
+        self.site = site
+        self.context = context
+    }
+
+    /// All changes of the row in a page: life first, then the groups.
+    mutating func apply(_ changes: FormChanges, _ range: Range<Int>, stamps: [Stamp]) {
+        for index in range where changes.life[index] != .unchanged {
+            takeLife(changes.life[index], placement: changes.placements[index], stamp: stamps[Int(changes.stamps[index])])
+        }
+        for (group, index, values) in groups(changes, range) {
+            take(group, values, placement: changes.placements[index], stamp: stamps[Int(changes.stamps[index])])
+        }
+    }
+
+    /// The groups that the changes carry whole, in the form's order.
+    private func groups(_ changes: FormChanges, _ range: Range<Int>) -> [(group: Int, index: Int, values: [Value])] {
+        row.form.groups.indices.flatMap { group in
+            range.compactMap { index in
+                guard changes.masks[index].isSuperset(of: row.form.groups[group].mask) else { return nil }
+                let values = row.form.groups[group].fields.map { field in
+                    changes.fields.firstIndex(of: row.form.fields[field].number).map { changes.columns[$0][index] } ?? .null
+                }
+                return (group, index, values)
+            }
+        }
+    }
+
+    private var isBlind: Bool { row.mutants.contains(.holdBlind) }
+
+    private mutating func takeLife(_ life: Life, placement: Placement, stamp: Stamp) {
+        let by = Provenance(writer: .parent, stamp: stamp)
+        let candidate = Candidate(by: by, values: [], life: life, cursor: placement.written)
+        let mine = placement.writer == site
+        let same = row.lifeCell.isWritten && row.life == life
+        let isHeld = held.life && row.lifeCell.isWritten
+        let isPending = pending.life || (life == .dead && !pending.fields.isEmpty)
+        if row.rowCase != nil {
+            row.rowCase!.join(candidate)
+            row.moved = true
+        } else if life == .dead, !row.cases.isEmpty || !held.fields.isEmpty {
+            if row.life == .alive, !isBlind { row.openRowCase(candidate, context) }     // held or disputed here, deleted above
+        } else if same {
+            if isHeld || !isPending { learn(\.lifeCell, placement, mine: mine) }
+        } else if isHeld {
+            if placement.written > row.lifeCell.base, !mine, !isBlind { row.openRowCase(candidate, context) }
+        } else if !isPending {                                              // else the parent will judge it
+            if row.life == .dead { held = HeldCells() }                     // the delete had covered what is here
+            row.put(life: life, by: by)
+            learn(\.lifeCell, placement, mine: false)
+            if life == .alive { row.showWhole() }                           // whoever took it to be dead gets it whole
+        }
+    }
+
+    private mutating func take(_ group: Int, _ values: [Value], placement: Placement, stamp: Stamp) {
+        let by = Provenance(writer: .parent, stamp: stamp)
+        let mask = row.form.groups[group].mask
+        let isHeld = !(mask & held.fields).isEmpty && row.cells[group].isWritten
+        let isPending = !(mask & pending.fields).isEmpty
+        let same = row.cells[group].isWritten && row.groupValues(group) == values
+        let mine = placement.writer == site
+        let candidate = Candidate(by: by, values: values, life: .unchanged, cursor: placement.written)
+        if row.life == .dead, held.life, !same, !mine, row.rowCase == nil, !isBlind {   // deleted here and held, changed above
+            row.openRowCase(Candidate(by: by, values: [], life: .alive, cursor: placement.written), context)
+        }
+        if row.life == .dead, row.rowCase == nil {
+            if pending.life { return }                                      // the parent will judge the delete
+            if !same { row.put(group, values, by: by) }                     // hidden until its life comes back
+            learn(\.cells[group], placement, mine: same && mine)
+        } else if row.cases[group] != nil {
+            row.dispute(group, candidate)
+            learn(\.cells[group], placement, mine: false)
+        } else if same {
+            if isHeld || !isPending { learn(\.cells[group], placement, mine: mine) }
+        } else if isHeld {
+            // At or before the base: this value was made over it.
+            if placement.written <= row.cells[group].base || mine || placement.disputed || isBlind { return }
+            row.dispute(group, candidate)
+            learn(\.cells[group], placement, mine: false)
+        } else if !isPending {
+            row.put(group, values, by: by)
+            learn(\.cells[group], placement, mine: false)
+        }
+    }
+
+    /// Notes that what stands here was made knowing the parent's write; one's own word coming back tells nothing new.
+    private mutating func learn(_ cell: WritableKeyPath<MergeRow, Cell>, _ placement: Placement, mine: Bool) {
+        guard !mine, row[keyPath: cell].base < placement.written else { return }
+        row[keyPath: cell].base = placement.written
+        learned = true
+    }
+}
