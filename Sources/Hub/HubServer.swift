@@ -1,5 +1,5 @@
-// The hub over HTTP: the only file that imports the HTTP library. Every request is authenticated by its site's key before
-// anything else, every answer is signed, errors included.
+// The hub over HTTP: the only file that imports the HTTP library. It carries bytes between the line and `HubEndpoint`, which
+// authenticates every request and signs every answer; uploads are streamed to disk as they arrive.
 
 import Foundation
 import HTTPTypes
@@ -28,11 +28,11 @@ package struct HubServer {
         }
     }
 
-    private let service: HubService
+    private let endpoint: HubEndpoint
     private let options: Options
 
     package init(_ service: HubService, options: Options) {
-        self.service = service
+        endpoint = HubEndpoint(service)
         self.options = options
     }
 
@@ -86,219 +86,56 @@ package struct HubServer {
 
     private func router() -> Router<BasicRequestContext> {
         let router = Router()
-        router.post("v1/enrol") { request, _ in await enrol(request) }
-        router.post("v1/hello") { request, _ in
-            await answer(request) { site, body in
-                guard let hello = WireJSON.decode(HelloRequest.self, from: body) else {
-                    throw WireError(.malformed, "this is no hello")
-                }
-                return .json(WireJSON.encode(try await service.hello(hello, from: site)))
-            }
+        for path in ["v1/enrol", "v1/hello"] as [RouterPath] {
+            router.post(path) { request, _ in await answer(request, .post) }
         }
-        router.get("v1/log/:scope") { request, context in
-            await answer(request) { site, _ in
-                let scope = try await self.scope(context, site)
-                let after = Position(request.uri.queryParameters.get("after", as: Int64.self) ?? 0)
-                let max = request.uri.queryParameters.get("max", as: Int.self) ?? 1 << 20
-                guard let page = try await service.logPage(scope, after: after, bytesMax: max) else { return .nothing }
-                return .bytes(page)
-            }
+        for path in ["v1/log/:scope", "v1/receipt/:scope", "v1/segments/:scope/:site/:range"] as [RouterPath] {
+            router.get(path) { request, _ in await answer(request, .get) }
         }
-        router.get("v1/receipt/:scope") { request, context in
-            await answer(request) { site, _ in
-                let scope = try await self.scope(context, site)
-                return .json(WireJSON.encode(try await service.receipt(scope, site: site)))
-            }
-        }
-        router.get("v1/segments/:scope/:site/:range") { request, context in
-            await answer(request) { site, _ in
-                let upload = try await self.upload(context, site)
-                return .json(WireJSON.encode(try standing(upload)))
-            }
-        }
-        router.put("v1/segments/:scope/:site/:range") { request, context in
+        router.put("v1/segments/:scope/:site/:range") { request, _ in
             // In a task of its own: a line that breaks cancels the request's task, and what had arrived by then must
             // still reach the spool.
-            await Task { await put(request, context) }.value
+            await Task { await put(request) }.value
         }
         return router
     }
 
-    private func scope(_ context: BasicRequestContext, _ site: KnownSite) async throws -> ScopeID {
-        guard let scope = context.parameters.get("scope").flatMap({ ScopeID($0) }) else {
-            throw WireError(.malformed, "the path names no scope")
-        }
-        try await service.checkAccess(scope, site)
-        return scope
-    }
-
-    // MARK: one exchange
-
-    private enum Reply {
-        case json([UInt8])
-        case bytes([UInt8])
-        case nothing
-    }
-
-    /// Authenticates, runs, signs. Bodies of these calls are small.
-    private func answer(
-        _ request: Request, _ body: (KnownSite, [UInt8]) async throws -> Reply
-    ) async -> Response {
-        let target = request.uri.string
+    /// Calls whose body is small.
+    private func answer(_ request: Request, _ method: WireRequest.Method) async -> Response {
+        var wire = wireRequest(request, method)
         do {
-            let bytes = try await collect(request)
-            let site = try await authenticate(request, body: bytes)
-            return reply(try await body(site, bytes), target: target)
+            wire.body = Array(try await request.body.collect(upTo: HubEndpoint.callBytesMax).readableBytesView)
         } catch {
-            return refusal(error, target: target)
+            let cut = WireError(.tooLarge, "the request is larger than \(HubEndpoint.callBytesMax) bytes or was cut off")
+            return response(endpoint.refusal(cut, target: wire.target))
         }
-    }
-
-    private func collect(_ request: Request) async throws -> [UInt8] {
-        do {
-            return Array(try await request.body.collect(upTo: 4 << 20).readableBytesView)
-        } catch {
-            throw WireError(.tooLarge, "the request is larger than 4 MiB or was cut off")
-        }
-    }
-
-    private func authenticate(_ request: Request, body: [UInt8]) async throws -> KnownSite {
-        guard let header = request.headers[.authorization], let signature = RequestSignature(header: header) else {
-            throw WireError(.unauthenticated, "the request is not signed by a site")
-        }
-        guard let site = try await service.site(signature.site) else {
-            throw WireError(.unauthenticated, "site \(signature.site) is not enrolled at this hub")
-        }
-        guard !site.isRevoked else { throw WireError(.unauthenticated, "site \(signature.site) was revoked") }
-        guard
-            signature.isValid(
-                method: request.method.rawValue, target: request.uri.string, body: body, signingKey: site.signingKey)
-        else { throw WireError(.unauthenticated, "the signature of site \(signature.site) does not fit the request") }
-        return site
-    }
-
-    private func reply(_ reply: Reply, target: String) -> Response {
-        switch reply {
-        case .json(let bytes): response(.ok, bytes, target: target, type: "application/json")
-        case .bytes(let bytes): response(.ok, bytes, target: target, type: "application/octet-stream")
-        case .nothing: response(.noContent, [], target: target, type: nil)
-        }
-    }
-
-    private func response(
-        _ status: HTTPResponse.Status, _ bytes: [UInt8], target: String, type: String?, extra: HTTPFields = [:]
-    ) -> Response {
-        var headers = extra
-        if let type { headers[.contentType] = type }
-        headers[HTTPField.Name(ReplySignature.headerName)!] = ReplySignature.header(
-            status: status.code, target: target, body: bytes, keys: service.home.keys)
-        return Response(status: status, headers: headers, body: .init(byteBuffer: ByteBuffer(bytes: bytes)))
-    }
-
-    private func refusal(_ error: any Error, target: String) -> Response {
-        let wire: WireError
-        var extra: HTTPFields = [:]
-        switch error {
-        case let error as WireError:
-            wire = error
-        case let failure as Failure where failure.kind == .busy:
-            wire = WireError(.busy, failure.what)
-            extra[.retryAfter] = "5"
-        default:
-            wire = WireError(.internalError, storeFailure(error, path: "the hub's store").what)
-        }
-        let body = WireJSON.encode(ErrorReply(code: wire.code, message: wire.message))
-        return response(
-            .init(code: wire.code.httpStatus), body, target: target, type: "application/json", extra: extra)
-    }
-
-    // MARK: enrolment
-
-    private func enrol(_ request: Request) async -> Response {
-        let target = request.uri.string
-        do {
-            let bytes = try await collect(request)
-            guard let enrolment = WireJSON.decode(EnrolRequest.self, from: bytes),
-                let header = request.headers[.authorization], let signature = RequestSignature(header: header),
-                let key = Data(base64Encoded: enrolment.signingKey),
-                signature.isValid(method: "POST", target: target, body: bytes, signingKey: Array(key)),
-                signature.site == PublicKeys.site(ofSigningKey: Array(key))
-            else { throw WireError(.malformed, "the enrolment is not signed with its own key") }
-            return reply(.json(WireJSON.encode(try await service.enrol(enrolment))), target: target)
-        } catch {
-            return refusal(error, target: target)
-        }
-    }
-
-    // MARK: uploads
-
-    private struct Upload {
-        var scope: ScopeID
-        var site: KnownSite
-        var first: Seq
-        var last: Seq
-        var part: String
-    }
-
-    private func upload(_ context: BasicRequestContext, _ site: KnownSite) async throws -> Upload {
-        let scope = try await self.scope(context, site)
-        let range = (context.parameters.get("range") ?? "").split(separator: "-").compactMap { Int64($0) }
-        guard context.parameters.get("site") == site.site.description, range.count == 2, range[0] >= 1, range[1] >= range[0]
-        else { throw WireError(.malformed, "the path names no segment of this site") }
-        let (first, last) = (Seq(range[0]), Seq(range[1]))
-        return Upload(
-            scope: scope, site: site, first: first, last: last,
-            part: service.home.inbox.partPath(scope, site.site, first, last))
-    }
-
-    private func standing(_ upload: Upload) throws -> UploadReply {
-        if let size = try service.home.inbox.size(upload.scope, upload.site.site, upload.first) {
-            return UploadReply(offset: size, received: true)
-        }
-        return UploadReply(offset: service.home.inbox.partSize(upload.part), received: false)
+        return response(await endpoint.answer(wire))
     }
 
     /// Takes bytes from an offset on. What arrived before a break stays in the spool; the answer to the next question is
     /// the offset to continue at.
-    private func put(_ request: Request, _ context: BasicRequestContext) async -> Response {
-        let target = request.uri.string
+    private func put(_ request: Request) async -> Response {
+        let wire = wireRequest(request, .put)
         do {
-            let site = try await authenticate(request, body: [])
-            let upload = try await self.upload(context, site)
-            let head = try service.home.inbox.head(upload.scope, site.site).last
-            let size = request.uri.queryParameters.get("size", as: Int.self) ?? 0
-            let offset = request.uri.queryParameters.get("offset", as: Int.self) ?? 0
-            if head >= upload.last {
-                return reply(.json(WireJSON.encode(UploadReply(offset: size, received: true))), target: target)
+            switch try await endpoint.begin(wire) {
+            case .held(let reply): return response(reply)
+            case .open(let upload):
+                let end = try await receive(request, upload)
+                KillPoint.reach("push.part")
+                return response(await endpoint.finish(upload, end: end))
             }
-            guard upload.first == head.advanced(by: 1) else {
-                throw WireError(.outOfChain, "the hub holds seqs up to \(head), not \(upload.first.advanced(by: -1))")
-            }
-            guard size > 0, size <= Inbox.uploadBytesMax else {
-                throw WireError(.tooLarge, "a segment has 1 to \(Inbox.uploadBytesMax) bytes, not \(size)")
-            }
-            let present = service.home.inbox.partSize(upload.part)
-            guard offset == present else {
-                throw WireError(.wrongOffset, "the upload continues at \(present), not \(offset)")
-            }
-            let end = try await receive(request, into: upload.part, at: offset, size: size)
-            KillPoint.reach("push.part")
-            if end == size {
-                try await service.complete(upload.part, scope: upload.scope, site: site, first: upload.first, last: upload.last)
-            }
-            return reply(.json(WireJSON.encode(UploadReply(offset: end, received: end == size))), target: target)
         } catch {
-            return refusal(error, target: target)
+            return response(endpoint.refusal(error, target: wire.target))
         }
     }
 
     /// Appends the body to the part file; fsyncs before it answers. Blocking writes stay off the cooperative pool.
-    private func receive(_ request: Request, into part: String, at offset: Int, size: Int) async throws -> Int {
-        let file = try await NIOThreadPool.singleton.runIfActive { try SpoolFile(part) }
-        var at = offset
+    private func receive(_ request: Request, _ upload: HubEndpoint.Upload) async throws -> Int {
+        let file = try await NIOThreadPool.singleton.runIfActive { try SpoolFile(upload.part) }
+        var at = upload.offset
         do {
             for try await chunk in request.body {
-                guard at + chunk.readableBytes <= size else { throw WireError(.tooLarge, "more bytes than the upload's size") }
+                guard at + chunk.readableBytes <= upload.size else { throw HubEndpoint.tooMuch }
                 let bytes = Array(chunk.readableBytesView)
                 let place = at
                 try await NIOThreadPool.singleton.runIfActive { try file.write(bytes, at: place) }
@@ -313,5 +150,22 @@ package struct HubServer {
         }
         try await NIOThreadPool.singleton.runIfActive { try file.sync() }
         return at
+    }
+
+    // MARK: between the library's types and ours
+
+    private func wireRequest(_ request: Request, _ method: WireRequest.Method) -> WireRequest {
+        var headers: [String: String] = [:]
+        if let authorization = request.headers[.authorization] { headers[RequestSignature.headerName] = authorization }
+        return WireRequest(method, request.uri.string, headers: headers)
+    }
+
+    private func response(_ reply: WireReply) -> Response {
+        var headers: HTTPFields = [:]
+        for (name, value) in reply.headers {
+            if let name = HTTPField.Name(name) { headers[name] = value }
+        }
+        return Response(
+            status: .init(code: reply.status), headers: headers, body: .init(byteBuffer: ByteBuffer(bytes: reply.body)))
     }
 }
