@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Foundation
+import GRDB
 import Shared
 
 @main struct Main {
@@ -32,6 +33,11 @@ private func runZzsync() async {
         if code == .validationFailure {
             Terminal.error(Zzsync.fullMessage(for: error))
             exit(Failure.Kind.usage.rawValue)
+        }
+        if error is DatabaseError {
+            let failure = storeFailure(error, path: "the home's database")
+            Terminal.error(failure.description)
+            exit(failure.kind.rawValue)
         }
         Terminal.error("\(error) Report this as a bug, with the command that you gave.")
         exit(Failure.Kind.damaged.rawValue)

@@ -162,7 +162,12 @@ struct Doctor: ParsableCommand {
 
     func run() throws {
         let (node, repairs) = try NodeHome.open(options.directory(), catalogue: options.loadCatalogue())
-        let damage = try node.database.read { try String.fetchAll($0, sql: "PRAGMA quick_check") }.filter { $0 != "ok" }
+        let damage: [String]
+        do {
+            damage = try node.database.read { try String.fetchAll($0, sql: "PRAGMA quick_check") }.filter { $0 != "ok" }
+        } catch {
+            throw storeFailure(error, path: NodeHome.databasePath(node.directory))      // too damaged to be checked
+        }
         if options.json { Terminal.json(["repaired": repairs, "damage": damage]) }
         if !options.json {
             for repair in repairs { Terminal.line("repaired: \(repair)") }

@@ -85,12 +85,17 @@ final class Child: Sendable {
 
     /// Waits for a line of standard output with this beginning, and returns the rest of it.
     func line(_ beginning: String, sourceLocation: SourceLocation = #_sourceLocation) async throws -> String {
-        let found = await core.until { state in
+        let found = await lineIfAny(beginning)
+        let error = found == nil ? await ended().err : ""
+        return try #require(found, "no line \"\(beginning)\": \(error)", sourceLocation: sourceLocation)
+    }
+
+    /// The same; nil when it ended without such a line.
+    func lineIfAny(_ beginning: String) async -> String? {
+        await core.until { state in
             String(decoding: state.out, as: UTF8.self).split(separator: "\n").first { $0.hasPrefix(beginning) }
                 .map { String($0.dropFirst(beginning.count)) }
         }
-        let error = found == nil ? await ended().err : ""
-        return try #require(found, "no line \"\(beginning)\": \(error)", sourceLocation: sourceLocation)
     }
 
     /// SIGTERM, and SIGKILL if that was not enough.

@@ -105,8 +105,11 @@ package func storeFailure(_ error: any Error, path: String) -> Failure {
         return Failure(
             .damaged, "The disk that holds \(path) is full; the last change was not written, everything before it is safe.",
             next: "Free some space and repeat the command.")
-    case .SQLITE_IOERR where (error.message ?? "").contains("full"):
-        return Failure(.damaged, "The disk that holds \(path) is full.", next: "Free some space and repeat the command.")
+    case .SQLITE_IOERR:
+        // Some full disks and quotas say no more than this: the shared-memory file meets them before the log does.
+        return Failure(
+            .damaged, "The disk that holds \(path) is full, over its quota or failing (\(error.message ?? "I/O error")).",
+            next: "Free some space or check the disk, then repeat the command; everything written before is safe.")
     case .SQLITE_BUSY, .SQLITE_LOCKED:
         return Failure(
             .busy, "Another program has been writing to \(path) for more than 10 seconds.",
