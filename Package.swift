@@ -66,6 +66,8 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "TOMLKit", package: "TOMLKit"),
             ],
             path: "Sources/zzsync", swiftSettings: strict),
 
@@ -79,6 +81,6 @@ let package = Package(
             path: "Tests/bench", swiftSettings: strict),
         .testTarget(
             name: "ZzsyncTests", dependencies: ["Shared", "Node", "Hub", "zzsync"],
-            path: "Tests", exclude: ["bench", "demo", "workbooks", "Golden", "long.sh"], swiftSettings: strict),
+            path: "Tests", exclude: ["bench", "demo", "models", "workbooks", "Golden", "long.sh"], swiftSettings: strict),
     ]
 )

@@ -136,6 +136,12 @@ extension HubHome {
     package func session() throws(Failure) -> SyncSession {
         let link = try ParentLink.load(directory, verb: "zzsync hub join")
         let (client, hub) = try link.client(keys: keys)
+        try linkAllScopes()
+        return SyncSession(replica: HubReplica(home: self), client: client, hub: hub)
+    }
+
+    /// Every school known here takes part in the exchange with the parent.
+    package func linkAllScopes() throws(Failure) {
         do {
             try database.write { db in
                 for scope in try Int64.fetchAll(db, sql: "SELECT scope FROM zz_scope") { try ScopeLink.create(db, ScopeID(key: scope)) }
@@ -143,7 +149,17 @@ extension HubHome {
         } catch {
             throw storeFailure(error, path: Self.databasePath(directory))
         }
-        return SyncSession(replica: HubReplica(home: self), client: client, hub: hub)
+    }
+
+    /// The values of a living row of any school; nil when there is none.
+    package func values(_ form: Form, _ row: RowID) throws(Failure) -> [Value]? {
+        try reading { db in
+            let names = form.fields.map(\.id).joined(separator: ", ")
+            let select = try HotStatement(db, "SELECT \(names) FROM \(form.table) WHERE id = ? AND _life = 1")
+            defer { select.reset() }
+            select.bind(1, row.rawValue)
+            return try select.step() ? form.fields.indices.map { select.value($0) } : nil
+        }
     }
 
     private func reading<T>(_ body: (Database) throws -> T) throws(Failure) -> T {

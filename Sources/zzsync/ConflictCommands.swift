@@ -8,7 +8,7 @@ import Shared
 struct HubConflicts: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "conflicts", abstract: "Cases: what two people disagree about.",
-        subcommands: [ConflictsList.self, ConflictsShow.self, ConflictsTake.self, ConflictsJournal.self])
+        subcommands: [ConflictsList.self, ConflictsShow.self, ConflictsTake.self, ConflictsJournal.self, ConflictsRehearse.self])
 }
 
 struct ConflictsList: ParsableCommand {
@@ -80,5 +80,21 @@ struct ConflictsJournal: ParsableCommand {
         for entry in entries {
             Terminal.line("\(entry.decision)\tcase \(entry.number)\t\(Terminal.time(entry.at))\t\(entry.who)\t\(entry.taken)\t\(entry.value)\t\(entry.reason)")
         }
+    }
+}
+
+struct ConflictsRehearse: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "rehearse", abstract: "Play a worked conflict (conflicts/cases/*.toml) against the real merge.")
+    @OptionGroup var options: Options
+    @Argument(help: "The case file.") var file: String
+
+    func run() async throws {
+        let json = options.json
+        var rehearsal = try await Rehearsal(CaseFile.load(file), catalogue: options.loadCatalogue()) { line in
+            if !json { Terminal.line(line) }
+        }
+        try await rehearsal.play()
+        if json { Terminal.json(["file": file, "result": "as expected"]) }
     }
 }

@@ -164,6 +164,13 @@ extension NodeHome {
         guard reply.scope == scope.description else {
             throw Failure(.refusedByPeer, "The hub enrolled this node for another school.", next: "Ask its operator for a new invite.")
         }
+        try await adopt(scope)
+        try link.save(directory)
+        return link
+    }
+
+    /// From here on this node's marks belong to `scope` and can be sealed.
+    package func adopt(_ scope: ScopeID) async throws(Failure) {
         do {
             try await database.write { db in
                 try Meta.set(db, "scope", scope.key)
@@ -172,8 +179,6 @@ extension NodeHome {
         } catch {
             throw storeFailure(error, path: Self.databasePath(directory))
         }
-        try link.save(directory)
-        return link
     }
 
     /// A session with the hub that this node joined.

@@ -130,7 +130,7 @@ package enum CatalogueLoader {
 }
 
 /// The line (1-based) of the `index`-th `[[table]]` block, or of a key in it; exact, for the style is one key a line.
-func lineOf(table: String, index: Int, key: String?, in text: String) -> Int? {
+package func lineOf(table: String, index: Int, key: String?, in text: String) -> Int? {
     var seen = -1
     var blockLine: Int?
     for (number, raw) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
@@ -198,9 +198,9 @@ struct RuleTOML: Decodable {
 }
 
 /// A TOML scalar as a stored value.
-struct Scalar: Decodable {
-    let value: Value
-    init(from decoder: any Decoder) throws {
+package struct Scalar: Decodable, Sendable {
+    package let value: Value
+    package init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         if let text = try? container.decode(String.self) {
             value = .text(text)

@@ -1,0 +1,140 @@
+// A small country in a temporary folder: a ministry, a province and nodes of schools, all of them the real node and hub code
+// on real files, with lines inside the process.
+
+import Crypto
+import Foundation
+import GRDB
+import Hub
+import Node
+import Shared
+
+/// A node or hub of a rehearsal, by the name that its file uses: A1, A2 (school A), B1 (school B), province, ministry.
+final class World {
+    struct Site {
+        let node: NodeHome
+        let session: SyncSession
+    }
+    struct Tier {
+        let home: HubHome
+        let worker: MergeWorker
+        let endpoint: HubEndpoint
+    }
+
+    let folder: String
+    let catalogue: Catalogue
+    private(set) var nodes: [String: Site] = [:]
+    private(set) var hubs: [String: Tier] = [:]
+    /// The province as a child of the ministry.
+    private var uplink: SyncSession?
+
+    init(catalogue: Catalogue, nodes names: [String]) async throws {
+        self.catalogue = catalogue
+        folder = NSTemporaryDirectory() + "zzsync-rehearsal-\(UInt64.random(in: 0...UInt64.max))"
+        for (name, level, code) in [("ministry", "ministry", "00"), ("province", "province", "41")] {
+            let home = try HubHome.create(
+                "\(folder)/\(name)", catalogue: catalogue, identity: HubIdentity(level: level, code: code, name: name))
+            let worker = MergeWorker(home)
+            hubs[name] = Tier(home: home, worker: worker, endpoint: HubEndpoint(HubService(home, worker: worker)))
+        }
+        try await joinHubs()
+        for name in names { nodes[name] = try await makeNode(name) }
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: folder) }
+
+    private func joinHubs() async throws {
+        let (province, ministry) = (hubs["province"]!, hubs["ministry"]!)
+        let address = try HubAddress("http://127.0.0.1")
+        let invite = try Invitations(ministry.home).hub(
+            Invite.ChildHub(code: "41", level: "province", name: "province"), address: address, pin: nil, insecure: false)
+        let client = HubClient(
+            DirectTransport(endpoint: ministry.endpoint), keys: province.home.keys, hub: ministry.home.keys.publicKeys, label: "ministry")
+        _ = try await client.enrol(enrolment(invite, province.home.keys, "province"))
+        uplink = SyncSession(replica: HubReplica(home: province.home), client: client, hub: ministry.home.keys.publicKeys)
+    }
+
+    /// The first letter of a node's name is its school.
+    private func makeNode(_ name: String) async throws -> Site {
+        let letter = String(name.prefix(1))
+        let digit = letter.utf8.first! - UInt8(ascii: "A") + 1
+        let school = SchoolInfo(code: "36419900\(digit < 10 ? "0" : "")\(digit)", name: "学校\(letter)", type: "vocational_continuing", region: "410102")
+        let node = try NodeHome.create("\(folder)/\(name)", catalogue: catalogue, school: school)
+        let province = hubs["province"]!
+        let invite = try Invitations(province.home).school(
+            school, address: try HubAddress("http://127.0.0.1"), pin: nil, insecure: false)
+        let keys = SiteKeys()
+        let client = HubClient(
+            DirectTransport(endpoint: province.endpoint), keys: keys, hub: province.home.keys.publicKeys, label: "province")
+        let reply = try await client.enrol(enrolment(invite, keys, name))
+        guard let scope = reply.scope.flatMap({ ScopeID($0) }) else {
+            throw Failure(.damaged, "The province gave \(name) no scope.", next: "Report this as a bug.")
+        }
+        try await node.adopt(scope)
+        let replica = NodeReplica(home: node, keys: keys)
+        return Site(node: node, session: SyncSession(replica: replica, client: client, hub: province.home.keys.publicKeys))
+    }
+
+    private func enrolment(_ invite: Invite, _ keys: SiteKeys, _ label: String) -> EnrolRequest {
+        EnrolRequest(
+            token: invite.token, signingKey: keys.publicKeys.signingBase64, agreementKey: keys.publicKeys.agreementBase64,
+            label: label)
+    }
+
+    // MARK: what happens
+
+    func node(_ name: String) throws(Failure) -> NodeHome {
+        guard let site = nodes[name] else {
+            throw Failure(.usage, "There is no node '\(name)' in this rehearsal.", next: "Nodes are \(nodes.keys.sorted().joined(separator: ", ")).")
+        }
+        return site.node
+    }
+
+    func hub(_ name: String) throws(Failure) -> HubHome {
+        guard let tier = hubs[name] else {
+            throw Failure(.usage, "There is no hub '\(name)' in this rehearsal.", next: "Hubs are province and ministry.")
+        }
+        return tier.home
+    }
+
+    /// Sends, lets the parent merge, fetches.
+    func sync(_ name: String) async throws {
+        let (session, parent) =
+            name == "province" ? (try upward(), hubs["ministry"]!) : (try nodeSession(name), hubs["province"]!)
+        _ = try await session.run(pull: false)
+        try await parent.worker.drain()
+        _ = try await session.run()
+    }
+
+    private func nodeSession(_ name: String) throws(Failure) -> SyncSession {
+        _ = try node(name)
+        return nodes[name]!.session
+    }
+
+    private func upward() throws -> SyncSession {
+        let province = hubs["province"]!.home
+        try province.linkAllScopes()
+        return uplink!
+    }
+
+    /// Everybody exchanges with everybody until nothing moves.
+    func settle() async throws {
+        for _ in 0..<4 {
+            for name in nodes.keys.sorted() { try await sync(name) }
+            try await sync("province")
+        }
+        for name in nodes.keys.sorted() { try await sync(name) }
+    }
+
+    /// The digest of every form of a school at every replica that holds it; one entry when they agree.
+    func digests(school letter: String) throws -> [String: String] {
+        let code = try nodes.first { $0.key.hasPrefix(letter) }?.value.node.school()?.code ?? ""
+        var digests: [String: String] = [:]
+        for (name, site) in nodes where name.hasPrefix(letter) { digests[name] = Self.line(try site.node.digests()) }
+        for (name, tier) in hubs { digests[name] = Self.line(try tier.home.digests(school: code)) }
+        return digests
+    }
+
+    private static func line(_ digests: [String: (digest: String, rows: Int)]) -> String {
+        digests.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value.digest)" }.joined(separator: " ")
+    }
+}
