@@ -95,7 +95,7 @@ private actor KillRun {
         var scope: Int64 = 0
     }
     struct Server {
-        var process: ChildProcess
+        var process: Child
         var port: Int
     }
 
@@ -113,7 +113,6 @@ private actor KillRun {
     ]
     private var schools: [String: School] = [:]
     private var servers: [String: Server] = [:]
-    private var processes = 0
     private var writes = 0
     /// Seconds that the last whole run of a verb took.
     private var pace: [String: Double] = [:]
@@ -153,8 +152,8 @@ private actor KillRun {
     /// - Returns: seed, place and what was done last, for the text of a failure.
     func stop(keep: Bool) async -> String {
         for server in servers.values {
-            server.process.send(SIGKILL)
-            _ = await server.process.ending()
+            server.process.signal(SIGKILL)
+            _ = await server.process.ended()
         }
         if !keep { try? FileManager.default.removeItem(atPath: folder) }
         return "seed \(seed) (ZZSYNC_SEED), folder \(folder)\n" + journal.suffix(12).joined(separator: "\n")
@@ -163,12 +162,13 @@ private actor KillRun {
     private func setUp() async throws {
         let (portions, rows) = isLong ? (60, 40) : (20, 8)
         for (number, code) in Self.names.keys.sorted().enumerated() {
-            let made = try await run(
+            let made = try await Programs.run(
+                Programs.python,
                 [
-                    KillPaths.python, KillPaths.tests + "/workbooks/make_portions.py", workbooks(code), "--portions", "\(portions)",
+                    TestFiles.folder + "/workbooks/make_portions.py", workbooks(code), "--portions", "\(portions)",
                     "--rows", "\(rows)", "--school", code, "--seed", "\(Int(seed % 100_000) + number)",
                 ])
-            guard made.status == 0 else { throw KillTrouble("make_portions.py: \(made.words)") }
+            guard made.code == 0 else { throw KillTrouble("make_portions.py: \(made.words)") }
             let data = FileManager.default.contents(atPath: workbooks(code) + "/portions.json") ?? Data()
             schools[code] = School(portions: try JSONDecoder().decode([[[String]]].self, from: data))
         }
@@ -369,9 +369,9 @@ private actor KillRun {
 
     /// Serves again, with a point at which the hub will die.
     private func arm(_ hub: String, _ point: String, _ words: [String] = []) async throws {
-        servers[hub]!.process.send(SIGTERM)
-        let ending = await servers[hub]!.process.ending()
-        guard ending.status == 0 else { throw KillTrouble("\(hub) did not stop at SIGTERM: \(ending.words)") }
+        servers[hub]!.process.signal(SIGTERM)
+        let ending = await servers[hub]!.process.ended()
+        guard ending.code == 0 else { throw KillTrouble("\(hub) did not stop at SIGTERM: \(ending.words)") }
         let mark = folder + "/\(hub).mark"
         try? FileManager.default.removeItem(atPath: mark)
         try await serve(hub, words, environment: ["ZZSYNC_KILL_AT": point, "ZZSYNC_KILL_MARK": mark])
@@ -380,7 +380,7 @@ private actor KillRun {
     /// A command that meets a hub which dies meanwhile: nothing is lost, exit status 4, or 0 when it was over before.
     private func outlive(_ hub: String, _ point: String, _ home: String, _ words: [String]) async throws {
         let ending = try await zzsync(home, words)
-        guard ending.status == 4 || ending.status == 0 else { throw KillTrouble("\(home): \(words) with a dying hub: \(ending.words)") }
+        guard ending.code == 4 || ending.code == 0 else { throw KillTrouble("\(home): \(words) with a dying hub: \(ending.words)") }
         try await buried(hub, point)
     }
 
@@ -389,9 +389,9 @@ private actor KillRun {
         let process = servers[hub]!.process
         let watchdog = Task {
             try await Task.sleep(for: .seconds(30))
-            process.send(SIGTERM)
+            process.signal(SIGTERM)
         }
-        let ending = await process.ending()
+        let ending = await process.ended()
         watchdog.cancel()
         guard ending.wasKilled else { throw KillTrouble("\(hub) did not die at \(point): \(ending.words)") }
         try note(folder + "/\(hub).mark", point)
@@ -408,23 +408,23 @@ private actor KillRun {
             let before = portion == nil ? 0 : try await count(node)
             let verb = command.prefix(2).joined(separator: " ")
             let moment = (pace[verb] ?? 0.15) * Double.random(in: 0.05...0.9, using: &random)
+            let began = ContinuousClock.now
             let process = try start(home, command)
             let writing = blow.victim == .node && portion == nil ? Task { try await editStudent(node) } : nil
             try? await Task.sleep(for: .seconds(moment))
-            let isUnderWay = !process.hasEnded
             let hub = blow.victim == .province ? "province" : blow.victim == .ministry ? "ministry" : nil
             if let hub {
-                servers[hub]!.process.send(SIGKILL)
+                servers[hub]!.process.signal(SIGKILL)
             } else {
-                process.send(SIGKILL)
+                process.signal(SIGKILL)
             }
-            let ending = await process.ending()
+            let ending = await process.ended()
             try await writing?.value
             if let hub {
-                _ = await servers[hub]!.process.ending()
+                _ = await servers[hub]!.process.ended()
                 try await serve(hub)
             }
-            guard hub == nil ? ending.wasKilled || ending.status == 0 : ending.status == 0 || ending.status == 4 else {
+            guard hub == nil ? ending.wasKilled || ending.code == 0 : ending.code == 0 || ending.code == 4 else {
                 throw KillTrouble("\(home): \(command) around a random kill of \(blow.victim.rawValue): \(ending.words)")
             }
             if let portion {
@@ -435,12 +435,13 @@ private actor KillRun {
                 if there == 0 { try await expect(0, node.name, importing(portion, node)) }
                 acknowledge(portion, node)
             }
-            if hub == nil ? ending.wasKilled : isUnderWay {
+            // A hub was killed in the middle of something if the command noticed.
+            if hub == nil ? ending.wasKilled : ending.code == 4 {
                 kills["random", default: 0] += 1
                 journal.append("killed after \(Int(moment * 1_000)) ms of \(verb)")
                 return
             }
-            pace[verb] = min(pace[verb] ?? 1, ending.seconds)
+            pace[verb] = min(pace[verb] ?? 1, (ContinuousClock.now - began) / .seconds(1))
             try await write(node)
             if home == "province" { try await sync(node) }
         }
@@ -459,11 +460,11 @@ private actor KillRun {
     private func exchange(_ home: String, _ words: [String]) async throws -> Int {
         for _ in 0..<20 {
             let ending = try await zzsync(home, words + ["--json"])
-            if ending.status == 7 {
+            if ending.code == 7 {
                 journal.append("\(home) busy: \(ending.err)")
                 continue
             }
-            guard ending.status == 0, let report = try? JSONSerialization.jsonObject(with: Data(ending.out.utf8)) as? [String: Any],
+            guard ending.code == 0, let report = try? JSONSerialization.jsonObject(with: Data(ending.out.utf8)) as? [String: Any],
                 let pushed = report["pushed_rows"] as? Int, let pulled = report["pulled_rows"] as? Int
             else { throw KillTrouble("\(home): \(words): \(ending.words)") }
             return pushed + pulled
@@ -550,42 +551,35 @@ private actor KillRun {
     // MARK: processes
 
     private func start(
-        _ home: String, _ words: [String], environment: [String: String] = [:]
-    ) throws -> ChildProcess {
-        processes += 1
-        return try ChildProcess(
-            [KillPaths.binary] + words + ["--home", folder + "/" + home], environment: environment,
-            files: folder + "/\(processes)-\(home)")
+        _ home: String, _ words: [String], environment: [String: String] = [:], secondsMax: Int = 90
+    ) throws -> Child {
+        try Child(
+            Programs.zzsync, words + ["--home", folder + "/" + home], environment: environment, secondsMax: secondsMax)
     }
 
-    private func run(_ words: [String]) async throws -> Ending {
-        processes += 1
-        return try await ChildProcess(words, files: folder + "/\(processes)").ending()
-    }
-
-    private func zzsync(_ home: String, _ words: [String], environment: [String: String] = [:]) async throws -> Ending {
-        let ending = try await start(home, words, environment: environment).ending()
-        journal.append("\(home): \(words.joined(separator: " ")) → \(ending.signal.map { "signal \($0)" } ?? "\(ending.status ?? -1)")")
+    private func zzsync(_ home: String, _ words: [String], environment: [String: String] = [:]) async throws -> Ended {
+        let ending = try await start(home, words, environment: environment).ended()
+        journal.append("\(home): \(words.joined(separator: " ")) → \(ending.code)")
         return ending
     }
 
     private func expect(_ status: Int32, _ home: String, _ words: [String]) async throws {
         let ending = try await zzsync(home, words)
-        guard ending.status == status else { throw KillTrouble("\(home): \(words) must exit with \(status): \(ending.words)") }
+        guard ending.code == status else { throw KillTrouble("\(home): \(words) must exit with \(status): \(ending.words)") }
     }
 
     private func ask(_ home: String, _ words: [String]) async throws -> [String: Any] {
         let ending = try await zzsync(home, words + ["--json"])
-        guard ending.status == 0, let found = try JSONSerialization.jsonObject(with: Data(ending.out.utf8)) as? [String: Any] else {
+        guard ending.code == 0, let found = try JSONSerialization.jsonObject(with: Data(ending.out.utf8)) as? [String: Any] else {
             throw KillTrouble("\(home): \(words): \(ending.words)")
         }
         return found
     }
 
     private func sqlite(_ store: String, _ sql: String) async throws -> String {
-        let ending = try await run(
-            ["/usr/bin/sqlite3", "-batch", "-init", "/dev/null", "-readonly", "-cmd", ".timeout 10000", folder + "/" + store, sql])
-        guard ending.status == 0 else { throw KillTrouble("sqlite3 \(store): \(sql): \(ending.words)") }
+        let ending = try await Programs.run(
+            Programs.sqlite3, ["-batch", "-init", "/dev/null", "-readonly", "-cmd", ".timeout 10000", folder + "/" + store, sql])
+        guard ending.code == 0 else { throw KillTrouble("sqlite3 \(store): \(sql): \(ending.words)") }
         return ending.out.trimmingCharacters(in: .newlines)
     }
 
@@ -596,15 +590,15 @@ private actor KillRun {
         for _ in 0..<20 {
             let port = servers[hub]?.port ?? Int.random(in: 10_000..<30_000)
             let process = try start(
-                hub, ["hub", "serve", "--listen", "127.0.0.1:\(port)"] + words, environment: environment)
-            let isListening = await process.line(beginning: "listening on ") != nil
+                hub, ["hub", "serve", "--listen", "127.0.0.1:\(port)"] + words, environment: environment, secondsMax: 1_800)
+            let isListening = await process.lineIfAny("listening on ") != nil
             // An armed hub may find work, and its end, before it listens.
-            if isListening || !environment.isEmpty && process.hasEnded {
+            if isListening || !environment.isEmpty {
                 servers[hub] = Server(process: process, port: port)
                 return
             }
-            process.send(SIGKILL)
-            last = await process.ending().words
+            process.signal(SIGKILL)
+            last = await process.ended().words
             if servers[hub] != nil { break }
         }
         throw KillTrouble("\(hub) does not listen: \(last)")
