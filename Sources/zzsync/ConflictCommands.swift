@@ -8,7 +8,10 @@ import Shared
 struct HubConflicts: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "conflicts", abstract: "Cases: what two people disagree about.",
-        subcommands: [ConflictsList.self, ConflictsShow.self, ConflictsTake.self, ConflictsJournal.self, ConflictsRehearse.self])
+        subcommands: [
+            ConflictsList.self, ConflictsShow.self, ConflictsTake.self, ConflictsSet.self, ConflictsMerge.self, ConflictsDistinct.self,
+            ConflictsUndo.self, ConflictsJournal.self, ConflictsRehearse.self,
+        ])
 }
 
 struct ConflictsList: ParsableCommand {
@@ -54,19 +57,81 @@ struct ConflictsShow: ParsableCommand {
     }
 }
 
+/// Options of every decision.
+struct VerdictOptions: ParsableArguments {
+    @Option(help: "Why; the school will read it.") var reason: String
+    @Option(help: "The version that you saw; a case that changed since is refused.") var version: Int?
+    @Option(help: "Why the result may break a rule.") var explain: String?
+
+    func verdict(_ options: Options) -> Verdict {
+        Verdict(who: options.user, reason: reason, version: version, explanation: explain)
+    }
+}
+
+extension JournalEntry {
+    func show(_ options: Options) {
+        if options.json { return Terminal.json(self) }
+        Terminal.line("Case \(number): \(taken). Journal entry \(decision); `zzsync hub conflicts undo \(decision)` takes it back.")
+    }
+}
+
 struct ConflictsTake: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "take", abstract: "Decide: take one candidate, with a reason.")
     @OptionGroup var options: Options
     @Argument(help: "The case's number.") var number: Int64
     @Argument(help: "The candidate's number.") var candidate: Int
-    @Option(help: "Why; the school will read it.") var reason: String
-    @Option(help: "The version that you saw; a case that changed since is refused.") var version: Int?
+    @OptionGroup var verdict: VerdictOptions
 
     func run() throws {
-        let entry = try OperatorDesk(options.openHub()).take(
-            number, candidate: candidate, reason: reason, who: options.user, version: version)
+        try OperatorDesk(options.openHub()).take(number, candidate: candidate, verdict.verdict(options)).show(options)
+    }
+}
+
+struct ConflictsSet: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "set", abstract: "Decide: set another value, with a reason.")
+    @OptionGroup var options: Options
+    @Argument(help: "The case's number.") var number: Int64
+    @Argument(help: "field=value, fields of the case's group.") var values: [String]
+    @OptionGroup var verdict: VerdictOptions
+
+    func run() throws {
+        let home = try options.openHub()
+        let desk = OperatorDesk(home)
+        let form = try home.catalogue.form(named: try desk.show(number).form)
+        let values = try form.assignments(values, catalogue: home.catalogue)
+        try desk.set(number, values, verdict.verdict(options)).show(options)
+    }
+}
+
+struct ConflictsMerge: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "merge", abstract: "Decide: two rows of one key are one; the smaller id survives.")
+    @OptionGroup var options: Options
+    @Argument(help: "The case's number.") var number: Int64
+    @OptionGroup var verdict: VerdictOptions
+
+    func run() throws { try OperatorDesk(options.openHub()).merge(number, verdict.verdict(options)).show(options) }
+}
+
+struct ConflictsDistinct: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "distinct", abstract: "Decide: two rows of one key are two, for good.")
+    @OptionGroup var options: Options
+    @Argument(help: "The case's number.") var number: Int64
+    @OptionGroup var verdict: VerdictOptions
+
+    func run() throws { try OperatorDesk(options.openHub()).distinct(number, verdict.verdict(options)).show(options) }
+}
+
+struct ConflictsUndo: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "undo", abstract: "Take a decision back; its case is open again.")
+    @OptionGroup var options: Options
+    @Argument(help: "The decision's number, from the journal.") var decision: Int64
+    @Option(help: "Why; the school will read it.") var reason: String
+
+    func run() throws {
+        let entry = try OperatorDesk(options.openHub()).undo(decision, Verdict(who: options.user, reason: reason))
         if options.json { return Terminal.json(entry) }
-        Terminal.line("Case \(number) closed: \(entry.taken). Journal entry \(entry.decision).")
+        Terminal.line("Decision \(decision) undone; case \(entry.number) is open again.")
     }
 }
 
@@ -78,7 +143,7 @@ struct ConflictsJournal: ParsableCommand {
         let entries = try OperatorDesk(options.openHub()).journal()
         if options.json { return Terminal.json(["journal": entries]) }
         for entry in entries {
-            Terminal.line("\(entry.decision)\tcase \(entry.number)\t\(Terminal.time(entry.at))\t\(entry.who)\t\(entry.taken)\t\(entry.value)\t\(entry.reason)")
+            Terminal.line("\(entry.decision)\tcase \(entry.number)\t\(Terminal.time(entry.at))\t\(entry.who)\t\(entry.kind): \(entry.taken)\t\(entry.value)\t\(entry.reason)")
         }
     }
 }

@@ -33,7 +33,13 @@ struct ClaimKeeper {
             }
             for (number, rows) in touched.sorted(by: { $0.key < $1.key }) {
                 guard let form = home.catalogue[number: number], !form.key.isEmpty else { continue }
-                try update(db, form, rows.sorted(), store: &store)
+                var rows = rows.sorted()
+                // Merging equal twins moves rows; what they claim now may be twins again.
+                while !rows.isEmpty {
+                    try update(db, form, rows, store: &store)
+                    let ids = "[" + rows.map(\.description).joined(separator: ",") + "]"
+                    rows = try TwinMerger.mergeEqual(db, home, form, store: &store, ids: ids)
+                }
             }
             try db.execute(
                 sql: "UPDATE zz_scope SET claimed = ? WHERE scope = ?", arguments: [store.logEnd.rawValue, scope.key])
@@ -74,7 +80,10 @@ struct ClaimKeeper {
     private func openAndClose(_ db: Database, _ form: Form, _ ids: String, scope: ScopeID) throws {
         let twins = """
             FROM zz_claim_row AS mine JOIN zz_claim AS other ON other.form = mine.form AND other.key = mine.key
-              AND NOT (other.scope = mine.scope AND other.id = mine.id)\(form.keyScope == .school ? " AND other.scope = mine.scope" : "")
+              AND NOT (other.scope = mine.scope AND other.id = mine.id)
+              AND NOT EXISTS (SELECT 1 FROM zz_distinct AS d WHERE d.form = mine.form
+                AND ((d.scope = mine.scope AND d.id = mine.id AND d.other_scope = other.scope AND d.other_id = other.id)
+                  OR (d.scope = other.scope AND d.id = other.id AND d.other_scope = mine.scope AND d.other_id = mine.id)))\(form.keyScope == .school ? " AND other.scope = mine.scope" : "")
             WHERE mine.form = ?1 AND mine.scope = ?2 AND mine.id IN (SELECT value FROM json_each(?3))
             """
         try db.execute(

@@ -1,7 +1,4 @@
-// What an operator does with cases: list, show, take a candidate with a reason, read the journal.
-//
-// A decision is an ordinary write at a new position that covers all candidates; it goes down to the schools and up to the
-// parent like any other. It names the version of the case that the operator saw: a case that changed meanwhile is refused.
+// What an operator sees: open cases with their candidates, and the journal of decisions. Deciding is in `Decisions`.
 
 import Foundation
 import GRDB
@@ -46,11 +43,28 @@ package struct JournalEntry: Codable, Sendable {
     package var who: String
     package var at: Int64
     package var reason: String
+    package var kind: String
     package var taken: String
     package var value: String
+    /// Decisions of one bulk share the number of the first; nil for a single one.
+    package var batch: Int64?
+    package var undoneBy: Int64?
 
     enum CodingKeys: String, CodingKey {
-        case decision, number = "case", who, at, reason, taken, value
+        case decision, number = "case", who, at, reason, kind, taken, value, batch, undoneBy = "undone_by"
+    }
+
+    init(_ row: Row) {
+        decision = row["decision"]
+        number = row["number"]
+        who = row["who"]
+        at = row["at"]
+        reason = row["reason"]
+        kind = row["kind"]
+        taken = row["taken"]
+        value = row["value"]
+        batch = row["batch"]
+        undoneBy = row["undone_by"]
     }
 }
 
@@ -75,96 +89,20 @@ package struct OperatorDesk {
 
     package func journal() throws(Failure) -> [JournalEntry] {
         try read { db in
-            try Row.fetchAll(db, sql: "SELECT * FROM zz_decision ORDER BY decision").map {
-                JournalEntry(
-                    decision: $0["decision"], number: $0["number"], who: $0["who"], at: $0["at"], reason: $0["reason"],
-                    taken: $0["taken"], value: $0["value"])
-            }
+            try Row.fetchAll(db, sql: "SELECT * FROM zz_decision ORDER BY decision").map(JournalEntry.init)
         }
-    }
-
-    // MARK: deciding
-
-    /// Takes one candidate whole.
-    ///
-    /// - Parameter version: what the operator saw; nil decides on the case as it is now.
-    /// - Throws: `Failure(.refused)` when the case is closed (with who and when) or has changed.
-    package func take(
-        _ number: Int64, candidate ordinal: Int, reason: String, who: String, version: Int? = nil
-    ) throws(Failure) -> JournalEntry {
-        guard !reason.isEmpty else {
-            throw Failure(.usage, "A decision needs a reason.", next: "Add --reason \"...\"; the school will read it.")
-        }
-        let home = home
-        do {
-            return try home.database.write { db in
-                let entry = try self.open(db, number, version: version)
-                guard entry["kind"] as String != "twins" else {
-                    throw Failure(
-                        .refused, "Case \(number) is about two rows of one key; it has no candidates to take.",
-                        next: "Correct one of the rows at the school, or delete it there: the case closes itself.")
-                }
-                let now = Int64(Date().timeIntervalSince1970)
-                let scope = ScopeID(key: entry["scope"])
-                var store = try SQLiteScopeStore(db, scope: scope)
-                guard let form = home.catalogue[number: entry["form"]],
-                    var row = try store.load(form, [RowID(entry["id"])])[RowID(entry["id"])]
-                else { throw Failure(.damaged, "The row of case \(number) is gone.", next: "Run `zzsync hub status`.") }
-                let position = store.logEnd.next(inEpoch: home.epoch)
-                let by = Provenance(writer: .hub, stamp: Stamp(origin: home.keys.site, author: who, time: now))
-                let (taken, value) = try decide(&row, entry, ordinal, by: by, at: position)
-                try store.save([row])
-                try store.append(Extent(merged: nil, rows: [(form.number, row.id)]), upTo: position)
-                _ = try FindingsRefresher(rules: home.rules).refresh(db, store: &store, touched: [(form.number, row.id)])
-                return try record(db, number, who: who, at: now, reason: reason, taken: taken, value: value, position: position)
-            }
-        } catch {
-            throw storeFailure(error, path: HubHome.databasePath(home.directory))
-        }
-    }
-
-    private func decide(
-        _ row: inout MergeRow, _ entry: Row, _ ordinal: Int, by: Provenance, at position: Position
-    ) throws -> (taken: String, value: String) {
-        let group = row.form.groups.firstIndex { $0.number == entry["field_group"] as Int }
-        let open = entry["kind"] as String == "life" ? row.rowCase : group.flatMap { row.cases[$0] }
-        guard let open, open.candidates.indices.contains(ordinal - 1) else {
-            throw Failure(
-                .usage, "Case \(entry["number"] as Int64) has no candidate \(ordinal).",
-                next: "`zzsync hub conflicts show \(entry["number"] as Int64)` lists them.")
-        }
-        let chosen = open.candidates[ordinal - 1]
-        if entry["kind"] as String == "life" {
-            row.decideLife(chosen.life, by: by, at: position)
-        } else {
-            row.decide(group!, chosen.values, by: by, at: position)
-        }
-        return ("candidate \(ordinal)", chosen.life == .unchanged ? ValuesJSON.encode(chosen.values) : "\(chosen.life)")
-    }
-
-    private func record(
-        _ db: Database, _ number: Int64, who: String, at: Int64, reason: String, taken: String, value: String,
-        position: Position
-    ) throws -> JournalEntry {
-        try db.execute(
-            sql: "INSERT INTO zz_decision (number, who, at, reason, taken, value, position) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            arguments: [number, who, at, reason, taken, value, position.rawValue])
-        let decision = db.lastInsertedRowID
-        try db.execute(
-            sql: "UPDATE zz_case SET closed_at = ?, decision = ? WHERE number = ?", arguments: [at, decision, number])
-        return JournalEntry(decision: decision, number: number, who: who, at: at, reason: reason, taken: taken, value: value)
     }
 
     // MARK: in a transaction
 
-    private func entry(_ db: Database, _ number: Int64) throws -> Row {
+    func entry(_ db: Database, _ number: Int64) throws -> Row {
         guard let row = try Row.fetchOne(db, sql: "SELECT * FROM zz_case WHERE number = ?", arguments: [number]) else {
             throw Failure(.usage, "There is no case \(number).", next: "`zzsync hub conflicts list` shows the open ones.")
         }
         return row
     }
 
-    private func open(_ db: Database, _ number: Int64, version: Int?) throws -> Row {
+    func open(_ db: Database, _ number: Int64, version: Int?) throws -> Row {
         let row = try entry(db, number)
         if let closed = row["closed_at"] as Int64? {
             let decision = try Row.fetchOne(
@@ -224,7 +162,7 @@ package struct OperatorDesk {
         }
     }
 
-    private func read<T>(_ body: (Database) throws -> T) throws(Failure) -> T {
+    func read<T>(_ body: (Database) throws -> T) throws(Failure) -> T {
         do { return try home.database.read(body) } catch {
             throw storeFailure(error, path: HubHome.databasePath(home.directory))
         }

@@ -170,13 +170,27 @@ package enum HubSchema {
         CREATE TABLE zz_decision (
           decision INTEGER PRIMARY KEY AUTOINCREMENT,
           number INT NOT NULL,
+          kind TEXT NOT NULL,                   -- take | set | merge | distinct | undo
           who TEXT NOT NULL,
           at INT NOT NULL,
           reason TEXT NOT NULL,
           taken TEXT NOT NULL,                  -- what was chosen, in words
           value TEXT NOT NULL,                  -- JSON: the result
-          position INT NOT NULL
+          before TEXT NOT NULL,                 -- JSON: what an undo puts back
+          position INT NOT NULL,
+          batch INT,                            -- decisions of one bulk share the number of the first
+          undone_by INT
         ) STRICT;
+
+        -- Rows of one key that an operator marked as two for good.
+        CREATE TABLE zz_distinct (
+          form INT NOT NULL,
+          scope INT NOT NULL,
+          id INT NOT NULL,
+          other_scope INT NOT NULL,
+          other_id INT NOT NULL,
+          PRIMARY KEY (form, scope, id, other_scope, other_id)
+        ) STRICT, WITHOUT ROWID;
 
         CREATE TABLE zz_finding (
           scope INT NOT NULL,

@@ -11,13 +11,26 @@ struct CaseFile: Decodable {
     var story: String
     /// Nodes that take part: A1 and A2 are two nodes of school A, B1 one of school B.
     var nodes: [String]
+    /// The row that is meant where a step names none.
+    var row: String?
     var step: [Step]
+
+    /// Where it was read from, and the line of each step.
+    private(set) var path = ""
+    private(set) var lines: [Int] = []
+
+    enum CodingKeys: String, CodingKey, CaseIterable { case title, kind, story, nodes, row, step }
+
+    /// In the order in which the casebook stands.
+    static let kinds = ["cell", "life", "twins", "rule", "reference", "clock", "newest", "late", "tiers", "decision"]
 
     struct Step: Decodable {
         var who: String
-        /// put | add | delete | sync | settle | take | expect | clock
+        /// One of `Rehearsal.verbs`.
         var `do`: String
-        /// Which row: the form's id for the school's example row, or the alias of an added one.
+        /// What a reader should know here.
+        var note: String?
+        /// Which row: a form's id or title for the school's example row, or the alias of an added one.
         var row: String?
         var form: String?
         /// add: the name by which later steps call the row.
@@ -30,6 +43,8 @@ struct CaseFile: Decodable {
         var reason: String?
         /// clock: years by which the node's clock is wrong.
         var years: Int?
+        /// wait: how long nobody does anything.
+        var days: Int?
         // expect
         var values: [String: Scalar]?
         var exists: Bool?
@@ -37,11 +52,16 @@ struct CaseFile: Decodable {
         var caseKind: String?
         var candidates: [String]?
         var findings: Int?
+        var rules: [String]?
+        var history: [String: [Scalar]]?
+        var author: [String: String]?
+        var journal: Int?
+        var disputed: Int?
         var agree: Bool?
 
         enum CodingKeys: String, CodingKey, CaseIterable {
-            case who, `do`, row, form, alias, `as`, set, take, life, reason, years, values, exists, cases
-            case caseKind = "case_kind", candidates, findings, agree
+            case who, `do`, note, row, form, alias, `as`, set, take, life, reason, years, days
+            case values, exists, cases, caseKind = "case_kind", candidates, findings, rules, history, author, journal, disputed, agree
         }
     }
 
@@ -52,14 +72,10 @@ struct CaseFile: Decodable {
         }
         let text = String(decoding: data, as: UTF8.self)
         do {
-            var decoder = TOMLDecoder()
-            decoder.strictDecoding = true
-            let file = try decoder.decode(CaseFile.self, from: text)
-            for (index, step) in file.step.enumerated() where !Rehearsal.verbs.contains(step.do) {
-                throw Failure(
-                    .usage, "\(path), line \(lineOf(table: "step", index: index, key: "do", in: text) ?? 0): '\(step.do)' is no step.",
-                    next: "Steps are \(Rehearsal.verbs.joined(separator: ", ")).")
-            }
+            try checkWords(TOMLTable(string: text), path: path, text: text)
+            var file = try TOMLDecoder().decode(CaseFile.self, from: text)
+            file.path = path
+            file.lines = file.step.indices.map { lineOf(table: "step", index: $0, key: nil, in: text) ?? 0 }
             return file
         } catch let failure as Failure {
             throw failure
@@ -67,8 +83,43 @@ struct CaseFile: Decodable {
             throw Failure(.usage, "\(path), line \(error.source.begin.line): \(error.description)", next: "Mend the TOML there.")
         } catch {
             throw Failure(
-                .usage, "\(path): \(error)",
-                next: "Keys of a step are \(Step.CodingKeys.allCases.map(\.rawValue).joined(separator: ", ")).")
+                .usage, "\(path), \(CatalogueLoader.describe(error, in: text))",
+                next: "The keys and their types are described in conflicts/README.md.")
         }
+    }
+
+    /// Kind, verbs and keys, before anything is decoded: each mistake has its line and the words that are allowed there.
+    private static func checkWords(_ table: TOMLTable, path: String, text: String) throws(Failure) {
+        func check(_ word: String, among allowed: [String], line: Int, what: String, plural: String) throws(Failure) {
+            guard !allowed.contains(word) else { return }
+            throw Failure(
+                .usage, "\(path), line \(line): '\(word)' is no \(what).", next: "\(plural) are \(allowed.joined(separator: ", ")).")
+        }
+        for key in table.keys {
+            try check(
+                key, among: CodingKeys.allCases.map(\.rawValue), line: line(ofKey: key, in: text), what: "key of a case file",
+                plural: "Keys")
+        }
+        if let kind = table["kind"]?.string {
+            try check(kind, among: kinds, line: line(ofKey: "kind", in: text), what: "kind of case", plural: "Kinds")
+        }
+        for (index, step) in (table["step"]?.array ?? TOMLArray()).enumerated() {
+            guard let step = step.table else { continue }
+            for key in step.keys {
+                try check(
+                    key, among: Step.CodingKeys.allCases.map(\.rawValue),
+                    line: lineOf(table: "step", index: index, key: key, in: text) ?? 0, what: "key of a step", plural: "Keys")
+            }
+            if let verb = step["do"]?.string {
+                try check(
+                    verb, among: Rehearsal.verbs, line: lineOf(table: "step", index: index, key: "do", in: text) ?? 0,
+                    what: "step", plural: "Steps")
+            }
+        }
+    }
+
+    private static func line(ofKey key: String, in text: String) -> Int {
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        return 1 + (lines.firstIndex { $0.hasPrefix(key) && $0.dropFirst(key.count).drop { $0 == " " }.first == "=" } ?? 0)
     }
 }

@@ -7,7 +7,7 @@ import Node
 import Shared
 
 struct Rehearsal {
-    static let verbs = ["put", "add", "delete", "sync", "settle", "take", "expect", "clock"]
+    static let verbs = ["put", "add", "delete", "sync", "push", "fetch", "settle", "take", "expect", "clock", "wait"]
 
     private let file: CaseFile
     private let world: World
@@ -30,16 +30,20 @@ struct Rehearsal {
         try await world.settle()
     }
 
-    /// - Throws: `Failure(.refused)` naming the step whose expectation does not hold.
+    /// - Throws: `Failure` that names file, line and step; `.refused` when an expectation does not hold.
     mutating func play() async throws {
         tell("\(file.title)  (\(file.kind))")
         for (index, step) in file.step.enumerated() {
             do {
+                if let note = step.note { tell("  \(note)") }
                 try await play(step)
             } catch let failure as Failure {
-                throw Failure(failure.kind, "Step \(index + 1) (\(step.who) \(step.do)): \(failure.what)", next: failure.next)
+                throw Failure(
+                    failure.kind, "\(file.path), line \(file.lines[index]): step \(index + 1) (\(step.who) \(step.do)): \(failure.what)",
+                    next: failure.next)
             }
         }
+        try checkCounts()
         tell("as expected")
     }
 
@@ -47,26 +51,34 @@ struct Rehearsal {
         switch step.do {
         case "put":
             let (form, row) = try target(step)
-            try world.node(step.who).change(form, row, try values(step.set, form), author: author(step), years: clocks[step.who] ?? 0)
+            try put(step, form, row, try values(step.set, form))
             tell("\(step.who) writes \(describe(step.set)) in \(form.title)")
         case "add":
             let form = try world.catalogue.form(named: step.form ?? "")
-            let row = try world.node(step.who).add(form, try values(step.set, form), author: author(step))
-            rows[step.alias ?? form.id] = (form, row)
+            rows[step.alias ?? form.id] = (form, try add(step, form, try values(step.set, form)))
             tell("\(step.who) adds a row of \(form.title): \(describe(step.set))")
         case "delete":
             let (form, row) = try target(step)
-            try world.node(step.who).remove(form, row, author: author(step))
+            try delete(step, form, row)
             tell("\(step.who) deletes the row of \(form.title)")
         case "sync":
             try await world.sync(step.who)
             tell("\(step.who) syncs")
+        case "push":
+            try await world.push(step.who)
+            tell("\(step.who) sends; the line breaks before it fetches")
+        case "fetch":
+            try await world.fetch(step.who)
+            tell("\(step.who) fetches; the line breaks before it sends")
         case "settle":
             try await world.settle()
             tell("everybody syncs")
         case "clock":
             clocks[step.who] = step.years ?? 0
             tell("the clock of \(step.who) is \(step.years ?? 0) years off")
+        case "wait":
+            world.clock.advance(days: step.days ?? 0)
+            tell("\(step.days ?? 0) days go by")
         case "take":
             try take(step)
         default:
@@ -74,17 +86,53 @@ struct Rehearsal {
         }
     }
 
-    private func author(_ step: CaseFile.Step) -> String { step.as ?? "\(step.who) 业务员" }
+    // MARK: writes
+
+    /// How far the writer's clock is from the real one, in seconds.
+    private func skew(_ step: CaseFile.Step) -> Int64 {
+        world.clock.offset + Int64(clocks[step.who] ?? 0) * 31_556_952
+    }
+
+    private func put(_ step: CaseFile.Step, _ form: Form, _ row: RowID, _ values: [Int: Value]) throws {
+        if world.hubs[step.who] != nil {
+            try world.hub(step.who).change(form, row, values, author: author(step), now: world.clock.now)
+        } else {
+            try world.node(step.who).change(form, row, values, author: author(step), skew: skew(step))
+        }
+    }
+
+    private func add(_ step: CaseFile.Step, _ form: Form, _ values: [Int: Value]) throws -> RowID {
+        try world.node(step.who).add(form, values, author: author(step), skew: skew(step))
+    }
+
+    private func delete(_ step: CaseFile.Step, _ form: Form, _ row: RowID) throws {
+        if world.hubs[step.who] != nil {
+            try world.hub(step.who).remove(form, row, author: author(step), now: world.clock.now)
+        } else {
+            try world.node(step.who).remove(form, row, author: author(step), skew: skew(step))
+        }
+    }
+
+    private func author(_ step: CaseFile.Step) -> String {
+        step.as ?? (world.hubs[step.who] == nil ? "\(step.who) 业务员" : "\(step.who) 操作员")
+    }
 
     private func describe(_ values: [String: Scalar]?) -> String {
         (values ?? [:]).sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value.value.shown)" }.joined(separator: ", ")
     }
 
     private func target(_ step: CaseFile.Step) throws -> (form: Form, row: RowID) {
-        guard let name = step.row, let found = rows[name] else {
-            throw Failure(.usage, "There is no row '\(step.row ?? "")'.", next: "Rows are \(rows.keys.sorted().joined(separator: ", ")).")
+        let name = step.row ?? file.row ?? ""
+        if let found = rows[name] { return found }
+        // A form's title, or that of another school: "B.班级信息".
+        let parts = name.split(separator: ".", maxSplits: 1).map(String.init)
+        let isOther = parts.count == 2 && parts[0].count == 1
+        if let form = try? world.catalogue.form(named: isOther ? parts[1] : name),
+            let found = rows[isOther ? "\(parts[0]).\(form.id)" : form.id]
+        {
+            return found
         }
-        return found
+        throw Failure(.usage, "There is no row '\(name)'.", next: "Rows are \(rows.keys.sorted().joined(separator: ", ")).")
     }
 
     private func values(_ set: [String: Scalar]?, _ form: Form) throws -> [Int: Value] {
@@ -99,12 +147,13 @@ struct Rehearsal {
         let desk = OperatorDesk(try world.hub(step.who))
         let (form, row) = try target(step)
         let open = try desk.cases().filter { $0.form == form.id && $0.row == row.description }
-        let wanted = (step.take ?? [:]).mapValues(\.value.shown)
+        var wanted: [String: String] = [:]
+        for (name, scalar) in step.take ?? [:] { wanted[form.fields[try form.field(named: name)].id] = scalar.value.shown }
         for item in open {
             for candidate in item.candidates {
                 let fits = step.life.map { candidate.values["life"] == $0 } ?? (!wanted.isEmpty && wanted.allSatisfy { candidate.values[$0.key] == $0.value })
                 guard fits else { continue }
-                _ = try desk.take(item.number, candidate: candidate.candidate, reason: step.reason ?? "演练", who: author(step))
+                _ = try desk.take(item.number, candidate: candidate.candidate, Verdict(who: author(step), reason: step.reason ?? "演练"))
                 return tell("\(step.who) takes \(step.life ?? describe(step.take)): \(step.reason ?? "演练")")
             }
         }
@@ -128,7 +177,7 @@ struct Rehearsal {
             try must(try stored(step.who, form, row) != nil, exists, "the row lives at \(step.who)")
         }
         try expectCases(step)
-        if let count = step.findings { try must(try world.hub(step.who).findings().filter { $0.level == "error" }.count, count, "findings at \(step.who)") }
+        try expectPaper(step)
         if let agree = step.agree {
             for letter in Set(file.nodes.map { String($0.prefix(1)) }) {
                 let digests = try world.digests(school: letter)
@@ -136,6 +185,38 @@ struct Rehearsal {
             }
         }
         tell("  as expected at \(step.who)")
+    }
+
+    /// What a hub keeps beside the values: findings, history, authors, the journal; and the disputed rows that a node shows.
+    private func expectPaper(_ step: CaseFile.Step) throws {
+        if step.findings != nil || step.rules != nil {
+            let found = try world.hub(step.who).findings().filter { $0.level == "error" }.map(\.rule)
+            if let count = step.findings { try must(found.count, count, "findings at \(step.who)") }
+            if let rules = step.rules { try must(found.sorted(), rules.sorted(), "rules broken at \(step.who)") }
+        }
+        for (name, wanted) in step.history ?? [:] {
+            let (form, row) = try target(step)
+            let old = try world.hub(step.who).history(form, row, field: try form.field(named: name))
+            try must(old, wanted.map { $0.value == .text("") ? .null : $0.value }, "history of \(name) at \(step.who)")
+        }
+        for (name, wanted) in step.author ?? [:] {
+            let (form, row) = try target(step)
+            try must(
+                try world.hub(step.who).author(form, row, field: try form.field(named: name)), wanted, "author of \(name) at \(step.who)")
+        }
+        if let count = step.journal {
+            try must(try OperatorDesk(try world.hub(step.who)).journal().count, count, "entries of the journal at \(step.who)")
+        }
+        if let count = step.disputed { try must(try world.node(step.who).status().openCases, count, "disputed rows at \(step.who)") }
+    }
+
+    /// At every hub: cells sent = merged + equal + disputed + overtaken.
+    private func checkCounts() throws {
+        for (name, tier) in world.hubs {
+            let cells = try tier.home.status().cells
+            let ended = ["merged", "equal", "disputed", "overtaken"].reduce(0) { $0 + (cells[$1] ?? 0) }
+            try must(ended, cells["sent"] ?? 0, "cells that have an outcome at \(name)")
+        }
     }
 
     private func expectCases(_ step: CaseFile.Step) throws {

@@ -7,6 +7,17 @@ import GRDB
 import Hub
 import Node
 import Shared
+import Synchronization
+
+/// Everybody's clock: the real one, moved on when the story says that days go by.
+final class WorldClock: Sendable {
+    private let moved = Mutex<Int64>(0)
+    /// Seconds that were moved on so far.
+    var offset: Int64 { moved.withLock { $0 } }
+    /// Seconds since 1970.
+    var now: Int64 { Int64(Date().timeIntervalSince1970) + offset }
+    func advance(days: Int) { moved.withLock { $0 += Int64(days) * 86_400 } }
+}
 
 /// A node or hub of a rehearsal, by the name that its file uses: A1, A2 (school A), B1 (school B), province, ministry.
 final class World {
@@ -22,6 +33,7 @@ final class World {
 
     let folder: String
     let catalogue: Catalogue
+    let clock = WorldClock()
     private(set) var nodes: [String: Site] = [:]
     private(set) var hubs: [String: Tier] = [:]
     /// The province as a child of the ministry.
@@ -33,7 +45,7 @@ final class World {
         for (name, level, code) in [("ministry", "ministry", "00"), ("province", "province", "41")] {
             let home = try HubHome.create(
                 "\(folder)/\(name)", catalogue: catalogue, identity: HubIdentity(level: level, code: code, name: name))
-            let worker = MergeWorker(home)
+            let worker = MergeWorker(home) { [clock] in clock.now }
             hubs[name] = Tier(home: home, worker: worker, endpoint: HubEndpoint(HubService(home, worker: worker)))
         }
         try await joinHubs()
@@ -50,7 +62,9 @@ final class World {
         let client = HubClient(
             DirectTransport(endpoint: ministry.endpoint), keys: province.home.keys, hub: ministry.home.keys.publicKeys, label: "ministry")
         _ = try await client.enrol(enrolment(invite, province.home.keys, "province"))
-        uplink = SyncSession(replica: HubReplica(home: province.home), client: client, hub: ministry.home.keys.publicKeys)
+        uplink = SyncSession(replica: HubReplica(home: province.home), client: client, hub: ministry.home.keys.publicKeys) { [clock] in
+            clock.now
+        }
     }
 
     /// The first letter of a node's name is its school.
@@ -71,7 +85,8 @@ final class World {
         }
         try await node.adopt(scope)
         let replica = NodeReplica(home: node, keys: keys)
-        return Site(node: node, session: SyncSession(replica: replica, client: client, hub: province.home.keys.publicKeys))
+        let session = SyncSession(replica: replica, client: client, hub: province.home.keys.publicKeys) { [clock] in clock.now }
+        return Site(node: node, session: session)
     }
 
     private func enrolment(_ invite: Invite, _ keys: SiteKeys, _ label: String) -> EnrolRequest {
@@ -98,11 +113,22 @@ final class World {
 
     /// Sends, lets the parent merge, fetches.
     func sync(_ name: String) async throws {
-        let (session, parent) =
-            name == "province" ? (try upward(), hubs["ministry"]!) : (try nodeSession(name), hubs["province"]!)
-        _ = try await session.run(pull: false)
-        try await parent.worker.drain()
-        _ = try await session.run()
+        try await push(name)
+        _ = try await session(name).run()
+    }
+
+    /// Sends and lets the parent merge.
+    func push(_ name: String) async throws {
+        _ = try await session(name).run(pull: false)
+        try await hubs[name == "province" ? "ministry" : "province"]!.worker.drain()
+    }
+
+    func fetch(_ name: String) async throws {
+        _ = try await session(name).run(push: false)
+    }
+
+    private func session(_ name: String) throws -> SyncSession {
+        name == "province" ? try upward() : try nodeSession(name)
     }
 
     private func nodeSession(_ name: String) throws(Failure) -> SyncSession {

@@ -1,0 +1,238 @@
+// One decision under way, in one transaction: the row as it is, what is written, what the journal keeps.
+
+import Foundation
+import GRDB
+import Shared
+
+struct Ruling {
+    private let db: Database
+    private let home: HubHome
+    private let entry: Row
+    private let verdict: Verdict
+    private let now: Int64
+    private let errorsBefore: Set<String>
+    private var store: SQLiteScopeStore
+    private var next: Position
+    private var touched: [(form: FormNumber, row: RowID)] = []
+    private var value = ""
+    /// What an undo puts back, as JSON.
+    var before = ""
+    private(set) var row: MergeRow
+    /// The group that the case is about; nil for the row's life and for twins.
+    let group: Int?
+    private let reopens: Bool
+
+    init(_ db: Database, _ home: HubHome, case entry: Row, _ verdict: Verdict) throws {
+        self.db = db
+        self.home = home
+        self.entry = entry
+        self.verdict = verdict
+        now = Int64(Date().timeIntervalSince1970)
+        store = try SQLiteScopeStore(db, scope: ScopeID(key: entry["scope"]))
+        next = store.logEnd.next(inEpoch: home.epoch)
+        guard let form = home.catalogue[number: entry["form"]],
+            let row = try store.load(form, [RowID(entry["id"])])[RowID(entry["id"])]
+        else {
+            throw Failure(.damaged, "The row of case \(entry["number"] as Int64) is gone.", next: "Run `zzsync hub status`.")
+        }
+        self.row = row
+        group = entry["kind"] as String == "cell" ? form.groups.firstIndex { $0.number == entry["field_group"] as Int } : nil
+        errorsBefore = try Self.errors(db, store.scope, form, row.id)
+        reopens = entry["closed_at"] as Int64? != nil
+    }
+
+    private var number: Int64 { entry["number"] }
+    private var by: Provenance {
+        Provenance(writer: .hub, stamp: Stamp(origin: home.keys.site, author: verdict.who, time: now))
+    }
+
+    private mutating func takePosition() -> Position {
+        defer { next = next.advanced(by: 1) }
+        return next
+    }
+
+    // MARK: a value or a life
+
+    func openCase() throws -> OpenCase {
+        let open = entry["kind"] as String == "life" ? row.rowCase : group.flatMap { row.cases[$0] }
+        guard let open else {
+            throw Failure(
+                .refused, "Case \(number) is about two rows of one key; it has no candidates to take.",
+                next: "Use `merge` or `distinct`, or correct one of the rows at its school.")
+        }
+        return open
+    }
+
+    mutating func answer(values: [Value], life: Life) throws {
+        if let group {
+            before = ValuesJSON.encode(row.groupValues(group))
+            row.decide(group, values, by: by, at: takePosition())
+            value = ValuesJSON.encode(values)
+        } else {
+            before = "\"\(row.life)\""
+            row.decideLife(life, by: by, at: takePosition())
+            value = "\"\(life)\""
+        }
+        try save(row)
+    }
+
+    // MARK: two rows of one key
+
+    func twins() throws -> TwinMerger.Pair {
+        guard entry["kind"] as String == "twins", let otherID = entry["other_id"] as Int64? else {
+            throw Failure(.refused, "Case \(number) is not about two rows.", next: "Take one of its candidates.")
+        }
+        guard entry["other_scope"] as Int64? == store.scope.key else {
+            throw Failure(
+                .refused, "The two rows of case \(number) belong to two schools; rows of two schools are never merged.",
+                next: "Use `distinct`, or correct one of the rows at its school.")
+        }
+        var store = store
+        guard let other = try store.load(row.form, [RowID(otherID)])[RowID(otherID)] else {
+            throw Failure(.damaged, "The other row of case \(number) is gone.", next: "Run `zzsync hub status`.")
+        }
+        let pair = TwinMerger.Pair(row, other)
+        guard pair.canMerge else {
+            throw Failure(
+                .refused, "One of the two rows has another open case, or does not live any more.", next: "Decide that case first.")
+        }
+        return pair
+    }
+
+    mutating func merge(_ pair: TwinMerger.Pair) throws {
+        let (survivor, other) = pair.merged(by: by, positions: (takePosition(), takePosition()))
+        value = "\"\(survivor.id)\""
+        try save(survivor)
+        try save(other)
+    }
+
+    func markDistinct() throws {
+        guard entry["kind"] as String == "twins" else {
+            throw Failure(.refused, "Case \(number) is not about two rows.", next: "Take one of its candidates.")
+        }
+        try db.execute(
+            sql: "INSERT OR IGNORE INTO zz_distinct SELECT form, scope, id, other_scope, other_id FROM zz_case WHERE number = ?",
+            arguments: [number])
+    }
+
+    // MARK: undo
+
+    mutating func undo(_ decision: Row) throws {
+        switch decision["kind"] as String {
+        case "distinct":
+            try db.execute(
+                sql: """
+                    DELETE FROM zz_distinct WHERE (form, scope, id, other_scope, other_id) IN
+                      (SELECT form, scope, id, other_scope, other_id FROM zz_case WHERE number = ?)
+                    """, arguments: [number])
+            try reopenTwins()
+        case "merge":
+            try undoMerge(decision)
+        default:
+            let cell = group.map { row.cells[$0] } ?? row.lifeCell
+            guard cell.written.rawValue == decision["position"] as Int64 else {
+                let time = Date(timeIntervalSince1970: TimeInterval(cell.by.stamp.time)).formatted(.iso8601)
+                throw Failure(
+                    .refused, "What decision \(decision["decision"] as Int64) wrote was written again by \(cell.by.stamp.author) at \(time).",
+                    next: "Nothing was changed; correct the value with an ordinary write.")
+            }
+            var stamps = store.stamps
+            let open = OpenCase(number: number, candidates: try CaseStore.candidates(db, number: number, stamps: &stamps))
+            row.reopen(group, open, by: by, at: takePosition())
+            value = decision["before"]
+            try save(row)
+            try db.execute(
+                sql: "UPDATE zz_case SET closed_at = NULL, decision = NULL, version = version + 1 WHERE number = ?",
+                arguments: [number])
+        }
+    }
+
+    private mutating func undoMerge(_ decision: Row) throws {
+        guard let otherID = entry["other_id"] as Int64?,
+            let other = try store.load(row.form, [RowID(otherID)])[RowID(otherID)]
+        else { throw Failure(.damaged, "The other row of case \(number) is gone.", next: "Run `zzsync hub status`.") }
+        var (survivor, gone) = row.id < other.id ? (row, other) : (other, row)
+        let position: Int64 = decision["position"]
+        guard gone.life == .dead, survivor.cells.allSatisfy({ $0.written.rawValue <= position + 1 }) else {
+            throw Failure(
+                .refused, "The merged row was written again since.", next: "Nothing was changed; add the other row again at the school.")
+        }
+        let old = ValuesJSON.decode(decision["before"])
+        survivor.position = takePosition()
+        for index in row.form.groups.indices {
+            let values = row.form.groups[index].fields.map { old[$0] }
+            if values != survivor.groupValues(index) { survivor.forceWrite(index, values, by: by) }
+        }
+        gone.decideLife(.alive, by: by, at: takePosition())
+        try save(survivor)
+        try save(gone)
+        try reopenTwins()
+    }
+
+    private func reopenTwins() throws {
+        try db.execute(
+            sql: "UPDATE zz_case SET closed_at = NULL, decision = NULL, version = version + 1 WHERE number = ?",
+            arguments: [number])
+    }
+
+    // MARK: end
+
+    private mutating func save(_ changed: MergeRow) throws {
+        guard changed.moved else { return }
+        try store.save([changed])
+        touched.append((changed.form.number, changed.id))
+    }
+
+    /// Writes log, findings and journal.
+    ///
+    /// - Throws: `Failure(.refused)` when the result breaks a rule that held before and no explanation is given.
+    mutating func finish(kind: String, taken: String) throws -> JournalEntry {
+        let position = next.advanced(by: -1)
+        if !touched.isEmpty {
+            try store.append(Extent(merged: nil, rows: touched), upTo: position)
+            _ = try FindingsRefresher(rules: home.rules).refresh(db, store: &store, touched: touched)
+            let broken = try Self.errors(db, store.scope, row.form, row.id).subtracting(errorsBefore)
+            guard broken.isEmpty || verdict.explanation != nil || kind == "undo" else {
+                throw Failure(
+                    .refused, "The result breaks a rule: \(broken.sorted().joined(separator: "; ")).",
+                    next: "Choose another value, or add --explain \"...\"; nothing was written.")
+            }
+        }
+        let reason = verdict.reason + (verdict.explanation.map { "（说明：\($0)）" } ?? "")
+        try db.execute(
+            sql: """
+                INSERT INTO zz_decision (number, kind, who, at, reason, taken, value, before, position, batch)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                """,
+            arguments: [
+                number, kind, verdict.who, now, reason, taken, value, before, position.rawValue, verdict.batch,
+            ])
+        let decision = db.lastInsertedRowID
+        if kind != "undo" {
+            try db.execute(
+                sql: "UPDATE zz_case SET closed_at = ?, decision = ? WHERE number = ?", arguments: [now, decision, number])
+        }
+        return JournalEntry(try Row.fetchOne(db, sql: "SELECT * FROM zz_decision WHERE decision = ?", arguments: [decision])!)
+    }
+
+    private static func errors(_ db: Database, _ scope: ScopeID, _ form: Form, _ row: RowID) throws -> Set<String> {
+        Set(
+            try String.fetchAll(
+                db, sql: "SELECT message FROM zz_finding WHERE scope = ? AND form = ? AND id = ? AND level = 'error'",
+                arguments: [scope.key, form.number, row.rawValue]))
+    }
+}
+
+extension MergeRow {
+    /// A case that was decided is open again: what it shows is shown.
+    mutating func reopen(_ group: Int?, _ open: OpenCase, by: Provenance, at position: Position) {
+        self.position = position
+        if let group {
+            cases[group] = open
+            forceWrite(group, open.shown.values, by: open.shown.by)
+        } else {
+            decideLife(.alive, by: by, at: position)
+            rowCase = open
+        }
+    }
+}
