@@ -12,7 +12,7 @@ One record a line, words apart by one blank: a letter, then integers.
 
 Rows that a step did not print stand as they stood before: the reader compares those too.
 """
-from whole_model import ALIVE, DEAD, GROUPS, LIFE
+from whole_model import ALIVE, DEAD, GROUPS, LIFE, Row
 
 
 def number(site):
@@ -40,8 +40,8 @@ class Recorder:
         self.held(r)
         self.lines.append(f"z {r.number} {0 if r.isnode else r.pos} {r.cursor} {r.merged} {r.judged} {r.upseq}")
         pending = r.pending(r.merged)
-        for x in sorted(r.rows):
-            now = (node_row if r.isnode else hub_row)(r, r.rows[x], pending.get(x, ()))
+        for x in sorted(set(r.rows) | {x for n, x in self.rows if n == r.number}):      # a restored node may lack some
+            now = (node_row if r.isnode else hub_row)(r, r.rows.get(x) or Row(), pending.get(x, ()))
             if self.rows.get((r.number, x)) != now:
                 self.rows[r.number, x] = now
                 self.lines.append(f"r {r.number} {x} " + ' '.join(map(str, now)))

@@ -242,7 +242,7 @@ class Replica:
             self.outbox.append((self.cursor, out))
 
     def sealable(self, r, row):
-        """The row's changes that may go up, as lists of cells: cells of one stamp go together, the life with the last."""
+        """The row's changes that may go up, as lists of cells: cells of one stamp go together, those of the life's last."""
         dirty = [g for g in GROUPS + (LIFE,) if row.cells[g].dirty and row.cells[g].op is not None]
         if not dirty:
             return []
@@ -265,13 +265,11 @@ class Replica:
             return [[LIFE]] if LIFE in dirty else []
         groups = [g for g in dirty if g != LIFE and (not row.cases.get(g) or self.bug == 'no_hold')]
         stamps = list(dict.fromkeys(row.cells[g].op.stamp for g in groups))
-        changes = [[g for g in groups if row.cells[g].op.stamp == s] for s in stamps]
         if LIFE in dirty:
-            if changes:
-                changes[-1].append(LIFE)
-            else:
-                changes = [[LIFE]]
-        return changes
+            last = row.cells[LIFE].op.stamp
+            groups.append(LIFE)
+            stamps = [s for s in stamps if s != last] + [last]
+        return [[g for g in groups if row.cells[g].op.stamp == s] for s in stamps]
 
     def push(self, first, upto):
         for seg in self.outbox[first:upto]:

@@ -56,21 +56,25 @@ extension MergeRow {
         return (sent, held)
     }
 
-    /// Cells of one stamp are one change: origin, author and time are preserved. The life goes with the last one, so that the
-    /// groups of a living row are judged before it.
+    /// Cells of one stamp are one change: origin, author and time are preserved. Those of the life's stamp come last, so that
+    /// the groups of a living row are judged before it.
     private func changes(_ cells: HeldCells) -> [ForwardChange] {
         var changes: [ForwardChange] = []
-        for (index, group) in form.groups.enumerated() where !(group.mask & cells.fields).isEmpty {
-            let stamp = self.cells[index].by.stamp
+        func add(_ mask: FieldMask, _ stamp: Stamp) {
             if let known = changes.firstIndex(where: { $0.stamp == stamp }) {
-                changes[known].mask = changes[known].mask | group.mask
+                changes[known].mask = changes[known].mask | mask
             } else {
-                changes.append(ForwardChange(life: .unchanged, mask: group.mask, stamp: stamp))
+                changes.append(ForwardChange(life: .unchanged, mask: mask, stamp: stamp))
             }
         }
+        for (index, group) in form.groups.enumerated() where !(group.mask & cells.fields).isEmpty {
+            add(group.mask, self.cells[index].by.stamp)
+        }
         guard cells.life else { return changes }
-        if changes.isEmpty { return [ForwardChange(life: life, mask: FieldMask(), stamp: lifeCell.by.stamp)] }
-        changes[changes.count - 1].life = life
+        add(FieldMask(), lifeCell.by.stamp)
+        let last = changes.firstIndex { $0.stamp == lifeCell.by.stamp }!
+        changes[last].life = life
+        changes.append(changes.remove(at: last))
         return changes
     }
 }

@@ -101,6 +101,8 @@ struct SegmentMerger {
                 next = next.advanced(by: 1)
                 extent.rows.append((form.number, id))
                 changed[id] = row
+            } else {
+                rows[id] = row                  // the segment may have another change of it
             }
             report.rows += 1
             report.counts += row.counts

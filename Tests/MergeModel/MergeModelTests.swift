@@ -1,0 +1,103 @@
+// The merge against its model: the production core replays the model's histories and must stand as the model stands after
+// every step; with any rule left out it must not.
+
+import Foundation
+import Testing
+
+@testable import Shared
+
+/// Tests/models/whole_run.py, run by Debian's own interpreter.
+enum MergeModel {
+    struct Trouble: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    static func run(_ words: [String]) throws -> [UInt8] {
+        let process = Process()
+        process.executableURL = URL(filePath: "/usr/bin/python3")
+        let models = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().appending(path: "models")
+        process.arguments = ["-B", models.appending(path: "whole_run.py").path] + words
+        let pipe = Pipe()
+        process.standardOutput = pipe
+        try process.run()
+        let output = try pipe.fileHandleForReading.readToEnd() ?? Data()
+        process.waitUntilExit()
+        let text = words.joined(separator: " ")
+        guard process.terminationStatus == 0 else {
+            throw Trouble(description: "whole_run.py \(text): \(String(decoding: output, as: UTF8.self))")
+        }
+        return Array(output)
+    }
+
+    static func histories(tiers: Int, seeds: Range<Int>) throws -> [UInt8] {
+        try run(["print", "\(seeds.count)", "\(tiers)", "\(seeds.lowerBound)"])
+    }
+
+    struct Outcome {
+        var histories = 0
+        var steps = 0
+        /// The first difference.
+        var difference: String?
+    }
+
+    /// Replays up to the first difference.
+    static func replay(_ printed: [UInt8], mutants: MergeMutant = []) -> Outcome {
+        var reader = HistoryReader(printed)
+        var outcome = Outcome()
+        var history: ModelHistory?
+        while let letter = reader.next() {
+            if letter == UInt8(ascii: "S") {
+                history = ModelHistory(seed: reader.words[0], mutants: mutants)
+            } else if let difference = history?.take(letter, reader.words) {
+                outcome.difference = difference
+                return outcome
+            }
+            if letter == UInt8(ascii: "F") {
+                outcome.histories += 1
+                outcome.steps += history?.steps ?? 0
+            }
+        }
+        return outcome
+    }
+
+    static var isLong: Bool { ProcessInfo.processInfo.environment["ZZSYNC_COUNTS"] == "long" }
+    /// Histories of each number of tiers; the long run has 10,000 together.
+    static var seeds: Int { isLong ? 5_000 : 150 }
+    static let batch = 250
+}
+
+@Suite struct MergeModelTests {
+    /// What the Swift code is compared with loses nothing itself.
+    @Test(arguments: [3, 4]) func modelLosesNothing(tiers: Int) throws {
+        let said = String(decoding: try MergeModel.run(["check", "\(MergeModel.seeds)", "\(tiers)"]), as: UTF8.self)
+        #expect(said.contains("lost=0 (0 seeds) diverged=0 (0) partial=0"), "\(said)")
+    }
+
+    @Test(arguments: [3, 4]) func agreesAfterEveryStep(tiers: Int) throws {
+        var histories = 0
+        var steps = 0
+        for start in stride(from: 0, to: MergeModel.seeds, by: MergeModel.batch) {
+            let seeds = start..<min(start + MergeModel.batch, MergeModel.seeds)
+            let outcome = MergeModel.replay(try MergeModel.histories(tiers: tiers, seeds: seeds))
+            if let difference = outcome.difference {
+                Issue.record("\(difference)")
+                return
+            }
+            histories += outcome.histories
+            steps += outcome.steps
+        }
+        #expect(histories == MergeModel.seeds)
+        print("merge model, \(tiers) tiers: \(histories) histories, \(steps) steps agree")
+    }
+
+    /// Every rule that the model needs is noticed when it is left out here.
+    @Test(arguments: MergeMutant.all.map(\.name)) func noticesMutant(name: String) throws {
+        let mutant = MergeMutant.all.first { $0.name == name }!.mutant
+        for start in stride(from: 0, to: 1_000, by: 50) {
+            let printed = try MergeModel.histories(tiers: 3 + start / 50 % 2, seeds: start..<start + 50)
+            let outcome = MergeModel.replay(printed, mutants: mutant)
+            if outcome.difference != nil { return print("mutant \(name): noticed after \(start + outcome.histories) histories") }
+        }
+        Issue.record("the mutant \(name) replays 1000 histories unnoticed")
+    }
+}

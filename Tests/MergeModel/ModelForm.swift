@@ -1,0 +1,132 @@
+// The form of the model's histories, and numbers of the model as zzsync's types.
+
+import Testing
+
+@testable import Hub
+@testable import Shared
+
+enum ModelForm {
+    /// Two groups, as the model has them: one of two fields decided by an operator, one decided by the policy `newest`.
+    static let form: Form = {
+        let fields = (1...3).map { number in
+            Field(
+                number: number, id: "f\(number)", title: "f\(number)", type: .integer, length: nil, codes: nil, references: nil,
+                required: false, owner: "school", privacy: "none", fill: nil, note: "", status: "standard")
+        }
+        let groups = [
+            Group(number: 1, name: "pair", fields: [0, 1], mask: FieldMask(0b11), policy: .manual),
+            Group(number: 3, name: "single", fields: [2], mask: FieldMask(0b100), policy: .newest),
+        ]
+        return Form(
+            number: 1, id: "model.row", module: "model", section: "model", title: "row", template: nil, importOrder: nil,
+            prerequisites: [], levels: [:], fields: fields, groups: groups, key: [], keyScope: .school, rules: [], example: [:])
+    }()
+    static let catalogue = Catalogue(forms: [form], codeSets: [:], hash: .none)
+
+    /// A group's fields for one number of the model.
+    static func values(_ group: Int, _ value: Int) -> [Value] {
+        Array(repeating: .integer(Int64(value)), count: form.groups[group].fields.count)
+    }
+
+    static func number(_ values: [Value]) -> Int {
+        guard case .integer(let value)? = values.first, values.allSatisfy({ $0 == values[0] }) else { return -1 }
+        return Int(value)
+    }
+
+    /// The model's numbers for who brought a cell: -1 the parent, 0 this hub, else the child's site.
+    static func number(_ writer: Provenance.Writer) -> Int {
+        switch writer {
+        case .parent: -1
+        case .hub: 0
+        case .child(let site): Int(site.rawValue)
+        }
+    }
+
+    static func stamp(_ site: SiteID, _ time: Int) -> Stamp { Stamp(origin: site, author: "", time: Int64(time)) }
+}
+
+/// One scope's store in memory, behind the production protocol.
+struct MemoryStore: ScopeStore {
+    let scope = ScopeID(1)
+    private(set) var logEnd = Position.none
+    private(set) var rows: [RowID: MergeRow] = [:]
+    private var done: [SiteID: Seq] = [:]
+    /// Where each child's changes were merged: (last seq, end of the transaction).
+    private(set) var merges: [SiteID: [(seq: Seq, at: Position)]] = [:]
+    private(set) var counts = CellCounts()
+    var mutants: MergeMutant = []
+
+    mutating func insertFresh(
+        _ form: Form, _ changes: FormChanges, indices: [Int], by: [Provenance], at: (Int) -> Position
+    ) -> [Int] {
+        var known: [Int] = []
+        var moved = 0
+        for index in indices {
+            guard rows[changes.rows[index]] == nil else {
+                known.append(index)
+                continue
+            }
+            let position = at(moved)
+            let cell = Cell(written: position, shown: position, by: by[Int(changes.stamps[index])])
+            var row = MergeRow(form: form, id: changes.rows[index])
+            row.life = .alive
+            row.lifeCell = cell
+            row.cells = row.cells.map { _ in cell }
+            row.values = form.fields.map { field in
+                changes.fields.firstIndex(of: field.number).map { changes.columns[$0][index] } ?? .null
+            }
+            rows[row.id] = row
+            moved += 1
+        }
+        return known
+    }
+
+    func load(_ form: Form, _ ids: [RowID]) -> [RowID: MergeRow] {
+        var found: [RowID: MergeRow] = [:]
+        for id in ids { found[id] = row(id) }
+        return found
+    }
+
+    func row(_ id: RowID) -> MergeRow? {
+        guard var row = rows[id] else { return nil }
+        row.mutants = mutants
+        return row
+    }
+
+    mutating func save(_ changed: [MergeRow]) {
+        for var row in changed {
+            row.overwritten = []
+            row.moved = false
+            rows[row.id] = row
+        }
+    }
+
+    mutating func append(_ extent: Extent, upTo: Position) {
+        logEnd = upTo
+        if let (site, seq) = extent.merged { merges[site, default: []].append((seq, upTo)) }
+    }
+
+    func merged(of site: SiteID) -> Seq { done[site] ?? .none }
+
+    mutating func count(_ counts: CellCounts, sent: Int, of site: SiteID, upTo: Seq) {
+        done[site] = upTo
+        self.counts += counts
+    }
+
+    mutating func replaceFindings(_ form: Form, rows: [RowID], with findings: [Finding]) {}
+
+    /// Up to which of a child's seqs the hub had merged as of a position.
+    func merged(of site: SiteID, upTo: Position) -> Seq {
+        merges[site, default: []].filter { $0.at <= upTo }.map(\.seq).max() ?? .none
+    }
+
+    /// A restored node goes on as `new`; what its older incarnation had sealed up to `seq` counts as its own.
+    ///
+    /// - Returns: the position up to which the older incarnation's writes count.
+    mutating func inherit(_ new: SiteID, from old: SiteID, upTo seq: Seq) -> Position {
+        let shared = merges[old, default: []].filter { $0.seq <= seq }
+        merges[new] = shared
+        done[new] = seq
+        return shared.map(\.at).max() ?? .none
+    }
+}

@@ -1,0 +1,256 @@
+// A node or a hub in memory that runs the production core: SegmentMerger, Judge, RowPull, NodeRowPull, what a page tells and
+// what goes up. What stands here beside it is what the stores and the link do around it.
+
+@testable import Hub
+@testable import Node
+@testable import Shared
+
+final class ModelReplica {
+    let number: Int
+    let parent: ModelReplica?
+    let isNode: Bool
+    let mutants: MergeMutant
+    private(set) var incarnation = 0
+    private(set) var link = ModelUplink()
+    private let form = ModelForm.form
+
+    // A hub.
+    private(set) var store = MemoryStore()
+    private(set) var held: [RowID: HeldCells] = [:]
+    private var sealed = Position.none
+    private var kin: [SiteID: (site: SiteID, limit: Position)] = [:]
+    /// Rows that break a rule or are not released.
+    var invalid: Set<RowID> = []
+
+    // A node.
+    struct Mark {
+        var mask = FieldMask()
+        var life = Life.unchanged
+        var time = 0
+    }
+    private(set) var table: [RowID: [Value]] = [:]
+    private(set) var marks: [RowID: Mark] = [:]
+    private var snapshot: (table: [RowID: [Value]], link: ModelUplink)?
+
+    init(number: Int, parent: ModelReplica?, isNode: Bool, mutants: MergeMutant) {
+        self.number = number
+        self.parent = parent
+        self.isNode = isNode
+        self.mutants = mutants
+        store.mutants = mutants
+    }
+
+    var site: SiteID { SiteID(UInt64(number * 100 + incarnation)) }
+
+    // MARK: an author's writes
+
+    func insert(_ id: RowID, _ time: Int, _ numbers: [Int]) {
+        var row: [Value] = Array(repeating: .null, count: form.fields.count)
+        for group in form.groups.indices { write(&row, group, ModelForm.values(group, numbers[group])) }
+        table[id] = row
+        marks[id] = Mark(mask: form.allFields, life: .alive, time: time)
+    }
+
+    func edit(_ id: RowID, _ group: Int, _ time: Int, _ number: Int) {
+        let new = ModelForm.values(group, number)
+        if isNode {
+            write(&table[id]!, group, new)
+            marks[id, default: Mark()].mask = marks[id, default: Mark()].mask | form.groups[group].mask
+            marks[id]!.time = time
+        } else {
+            author([id]) { row in row.forceWrite(group, new, by: self.here(time)) }
+        }
+    }
+
+    func delete(_ id: RowID, _ time: Int) {
+        if isNode {
+            table[id] = nil
+            marks[id, default: Mark()].life = .dead
+            marks[id]!.time = time
+        } else {
+            author([id]) { row in row.decideLife(.dead, by: self.here(time), at: row.position) }
+        }
+    }
+
+    func merge(_ id: RowID, _ other: RowID, _ time: Int, _ numbers: [Int]) {
+        author([id, other]) { row in
+            if row.id == other { return row.decideLife(.dead, by: self.here(time), at: row.position) }
+            for group in row.form.groups.indices {
+                row.forceWrite(group, ModelForm.values(group, numbers[group]), by: self.here(time))
+            }
+        }
+    }
+
+    func decide(_ id: RowID, _ group: Int, _ number: Int, _ time: Int) {
+        author([id]) { row in row.decide(group, ModelForm.values(group, number), by: self.here(time), at: row.position) }
+    }
+
+    func decideLife(_ id: RowID, _ life: Life, _ time: Int) {
+        author([id]) { row in row.decideLife(life, by: self.here(time), at: row.position) }
+    }
+
+    private func here(_ time: Int) -> Provenance { Provenance(writer: .hub, stamp: ModelForm.stamp(site, time)) }
+
+    /// One transaction of a hub that writes to these rows, a position each.
+    private func author(_ ids: [RowID], _ write: (inout MergeRow) -> Void) {
+        var next = store.logEnd
+        for id in ids {
+            guard var row = store.row(id) else { continue }
+            next = next.advanced(by: 1)
+            row.position = next
+            write(&row)
+            store.save([row])
+        }
+        store.append(Extent(), upTo: next)
+    }
+
+    private func write(_ row: inout [Value], _ group: Int, _ new: [Value]) {
+        for (field, value) in zip(form.groups[group].fields, new) { row[field] = value }
+    }
+
+    // MARK: up
+
+    func seal() {
+        var builder = SegmentBuilder()
+        if isNode { sealMarks(&builder) } else if parent != nil { sealRows(&builder) }
+        link.seal(&builder)
+    }
+
+    private func sealMarks(_ builder: inout SegmentBuilder) {
+        for (id, mark) in marks.sorted(by: { $0.key < $1.key }) {
+            let row = table[id]
+            guard let change = NodeRowSeal.change(form, life: mark.life, mask: mark.mask, present: row != nil) else { continue }
+            builder.add(form: form, row: id, life: change.life, mask: change.mask, stamp: ModelForm.stamp(site, mark.time)) {
+                $1.append(row![$0])
+            }
+        }
+        marks = [:]
+    }
+
+    private func sealRows(_ builder: inout SegmentBuilder) {
+        for id in store.rows.keys.sorted() {
+            let row = store.row(id)!
+            let dirty = row.dirtyCells(held: held[id] ?? HeldCells(), after: sealed)
+            let (changes, rest) = row.forward(
+                dirty, invalid: invalid.contains(id), deleteUnjudged: link.isDeleteUnjudged(id))
+            for change in changes {
+                builder.add(form: form, row: id, life: change.life, mask: change.mask, stamp: change.stamp) {
+                    $1.append(row.values[$0])
+                }
+            }
+            held[id] = rest.isEmpty ? nil : rest
+        }
+        sealed = store.logEnd
+    }
+
+    func push(_ range: Range<Int>) {
+        seal()
+        for segment in link.outbox[range] { parent!.ingest(segment, from: self) }
+    }
+
+    private func ingest(_ segment: ModelSegment, from child: ModelReplica) {
+        let header = SegmentHeader(
+            kind: .changes, scope: store.scope, site: child.site, firstSeq: segment.first, lastSeq: segment.last,
+            cursor: segment.cursor, epoch: 0, rawLength: 0, bodyLength: 0, previousHash: .none, catalogueHash: .none,
+            decodingHash: .none, bodyHash: .none, valuesDigest: .none)
+        let cursor = mutants.contains(.lateContext) ? child.link.cursor : header.cursor
+        let merger = SegmentMerger(
+            catalogue: ModelForm.catalogue, hub: site, now: 0, epoch: 0, parentIncarnation: kin[child.site], mutants: mutants)
+        _ = try! merger.merge(segment.body, header: header, cursor: cursor, into: &store)
+    }
+
+    // MARK: down
+
+    func pull(upTo: Position) {
+        seal()
+        let parent = parent!
+        let merged = max(link.merged, parent.store.merged(of: site, upTo: upTo))
+        if upTo > link.cursor, let body = parent.page(after: link.cursor, upTo: upTo) {
+            for changes in body.forms {
+                if isNode { applyToTable(changes, merged) } else { applyToStore(changes, body.stamps, merged) }
+            }
+        }
+        link.advance(to: upTo, logEnd: parent.store.logEnd, merged: merged)
+    }
+
+    private func page(after: Position, upTo: Position) -> SegmentBody? {
+        var builder = SegmentBuilder()
+        for id in store.rows.keys.sorted() {
+            let row = store.row(id)!
+            for cells in row.told(after: after, upTo: upTo, hub: site) {
+                builder.add(
+                    form: form, row: id, life: cells.life, mask: cells.mask, stamp: cells.stamp, placement: cells.placement
+                ) { $1.append(row.values[$0]) }
+            }
+        }
+        return builder.take()
+    }
+
+    private func applyToTable(_ changes: FormChanges, _ merged: Seq) {
+        for index in 0..<changes.count {
+            let id = changes.rows[index]
+            let pending = link.pending(id, mergedUpTo: merged, mutants: mutants)
+            let decision = NodeRowPull.decide(
+                form, life: changes.life[index], mask: changes.masks[index], present: table[id] != nil, pending: pending)
+            switch decision {
+            case .pass: break
+            case .delete: table[id] = nil
+            case .write(let mask, let insert):
+                var row = insert ? Array(repeating: Value.null, count: form.fields.count) : table[id]!
+                for (field, column) in zip(changes.fields, changes.columns) where mask.contains(field) {
+                    row[field - 1] = column[index]
+                }
+                table[id] = row
+            }
+        }
+    }
+
+    private func applyToStore(_ changes: FormChanges, _ stamps: [Stamp], _ merged: Seq) {
+        var next = store.logEnd.advanced(by: 1)
+        var index = 0
+        while index < changes.count {
+            let id = changes.rows[index]
+            let end = changes.rows[index...].firstIndex { $0 != id } ?? changes.count
+            var row = store.row(id) ?? MergeRow(form: form, id: id)
+            row.mutants = mutants
+            row.position = next
+            var pull = RowPull(
+                row: row, held: held[id] ?? HeldCells(), pending: link.pending(id, mergedUpTo: merged, mutants: mutants),
+                site: site, context: JudgeContext(hub: site, now: 0))
+            pull.apply(changes, index..<end, stamps: stamps)
+            held[id] = pull.held.isEmpty ? nil : pull.held
+            if pull.row.moved || pull.learned { store.save([pull.row]) }
+            if pull.row.moved { next = next.advanced(by: 1) }
+            index = end
+        }
+        if next.advanced(by: -1) > store.logEnd { store.append(Extent(), upTo: next.advanced(by: -1)) }
+    }
+
+    // MARK: a node restored from its backup
+
+    func backup() {
+        seal()
+        snapshot = (table, link)
+    }
+
+    /// - Parameter incarnation: the one that it goes on as.
+    func restore(as incarnation: Int) {
+        (table, link) = snapshot!
+        marks = [:]
+        guard incarnation != self.incarnation else { return }
+        let old = site
+        self.incarnation = incarnation
+        parent!.adopt(site, from: old, upTo: link.nextSeq.advanced(by: -1))
+    }
+
+    private func adopt(_ new: SiteID, from old: SiteID, upTo seq: Seq) {
+        let limit = store.inherit(new, from: old, upTo: seq)
+        kin[new] = (old, max(limit, kin[old]?.limit ?? .none))
+    }
+
+    // MARK: for the comparison
+
+    func dirty(_ row: MergeRow) -> HeldCells {
+        parent == nil ? HeldCells() : row.dirtyCells(held: held[row.id] ?? HeldCells(), after: sealed)
+    }
+}
