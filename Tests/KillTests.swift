@@ -9,7 +9,7 @@ struct KillTests {
     func nothingIsLostWhereverAProcessIsKilled() async throws {
         let run = try KillRun(seed: KillCounts.seed, isLong: KillCounts.isLong)
         do {
-            try await run.play()
+            try await withTaskExecutorPreference(OwnQueue()) { try await run.play() }
         } catch {
             let told = await run.stop(keep: true)
             Issue.record("\(error)\n\(told)")

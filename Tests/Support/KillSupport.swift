@@ -1,5 +1,6 @@
 // What the kill -9 tests and long runs share: counts, seed, a generator that repeats.
 
+import Dispatch
 import Foundation
 import Glibc
 
@@ -34,5 +35,14 @@ struct SeededGenerator: RandomNumberGenerator {
         z = (z ^ z >> 30) &* 0xBF58_476D_1CE4_E5B9
         z = (z ^ z >> 27) &* 0x94D0_49BB_1331_11EB
         return z ^ z >> 31
+    }
+}
+
+/// A queue of its own for a test that mostly waits for processes: the pool's few threads belong to the tests that compute.
+final class OwnQueue: TaskExecutor {
+    private let queue = DispatchQueue(label: "test")
+    func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        queue.async { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
     }
 }
