@@ -12,7 +12,7 @@ One record a line, words apart by one blank: a letter, then integers.
 
 Rows that a step did not print stand as they stood before: the reader compares those too.
 """
-from whole_model import ALIVE, DEAD, GROUPS, LIFE, Row
+from whole_state import GROUPS, LIFE, Row
 
 
 def number(site):
@@ -83,6 +83,3 @@ def hub_row(r, row, pending):
         for value, o, s in case:
             out += [value, s, *o.stamp]
     return out
-
-
-assert (ALIVE, DEAD) == (1, 2)      # as in Swift's `Life`

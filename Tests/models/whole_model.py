@@ -1,87 +1,17 @@
 """Executable model of the sync tree: rows, deletes, holds, policies, restored nodes, three or four tiers.
 
-The rules of the merge (README, "Merging") in their shortest form, with one seq and one position a row change, as the Swift
-code has them.  Beside the cheap causal context every write carries its full causal history, so that `whole_run.py` can tell
-at quiescence what was lost, what diverged and which cases were false.  Tests/MergeModel replays the histories that it prints
-and compares after every step.
-
-Equal means equal values: two writes of one value converge silently, and `Op.equal` remembers what each of them covered.
+The rules of the merge in their shortest form (README, "The merge rule in one minute"), with one seq and one position a row
+change, as the Swift code has them.  Beside the cheap causal context every write carries its full causal history, so that
+`whole_run.py` can tell at quiescence what was lost, what diverged and which cases were false.  Tests/MergeModel replays the
+histories that it prints and compares after every step.  Equal means equal values: two writes of one value converge silently.
 """
 import copy
 
-GROUPS = (0, 1)             # group 1 is decided by the policy `newest`, group 0 by an operator
-LIFE = 'L'
-ALIVE, DEAD = 1, 2
-PARENT, SELF = -1, 0        # who brought a cell, beside the numbers of the children's sites
+from whole_state import ALIVE, DEAD, GROUPS, LIFE, PARENT, SELF, Op, Row, converge
+
 # What the Swift tests make wrong on purpose, here as well: the model must see that each of them loses or diverges.
 MUTANTS = ("late_ctx pull_over no_hold no_case shrink hold_blind row_seq row_max quiet_policy life_alone no_values no_reshow "
            "kin_all case_left revive reshow_moves dead_forgets").split()
-
-
-class Op:
-    """One write, as its author made it."""
-    count, all, equal = 0, {}, {}       # equal: an op -> what an equal op covered
-    lives, graves = set(), {}           # ops on lives; a delete -> what it covered
-
-    def __init__(self, row, kind, hist, stamp, value=None, system=False):
-        Op.count += 1
-        self.id, self.row, self.kind, self.hist, self.system = Op.count, row, kind, frozenset(hist), system
-        self.value = self.id if value is None else value
-        self.stamp = stamp              # (origin, claimed time)
-        Op.all.setdefault(row, {})[self.id] = self
-        if kind == LIFE:
-            Op.lives.add(self.id)
-            if value == DEAD:
-                Op.graves[self.id] = self.covers
-
-    def __deepcopy__(self, memo):
-        return self
-
-    @property
-    def covers(self):
-        return self.hist | {self.id}
-
-
-def converge(a, b):
-    """Two ops of one value met: neither writes over the other."""
-    if a is b:
-        return
-    for x, y in ((a, b), (b, a)):
-        ids = y.covers
-        if y.kind == LIFE and y.value == ALIVE:             # that a row lives says nothing about its values,
-            graves = [Op.graves[i] for i in ids if i in Op.graves]      # but a delete that was overruled had covered some
-            ids = (ids & Op.lives).union(*graves)
-        Op.equal.setdefault(x.id, set()).update(ids)
-
-
-class Cell:
-    def __init__(self):
-        self.op, self.site = None, SELF
-        self.pos = self.at = 0          # where the log shows it last; where it was written (rule 2)
-        self.base = 0                   # the newest writing at the parent that this value was made over
-        self.dirty = False              # the parent has not got it and it is not sealed
-
-
-class Row:
-    def __init__(self):
-        self.cells = {g: Cell() for g in GROUPS + (LIFE,)}
-        self.cases = {}                 # group -> [(op, site)], in order of arrival
-        self.case = []                  # open case of the row (edit against delete): [(life, op, site)]
-        self.end = 0                    # seq of its last delete sent up
-        self.time = 0                   # at a node: claimed time of its last write
-
-    def life(self):
-        op = self.cells[LIFE].op
-        return op.value if op else 0
-
-    dead = property(lambda s: s.life() == DEAD)
-    alive = property(lambda s: s.life() == ALIVE)
-
-    def covers(self):
-        return frozenset().union(*(c.op.covers for c in self.cells.values() if c.op))
-
-    def settled(self):
-        return self.alive and not self.case and not any(self.cases.values()) and all(self.cells[g].op for g in GROUPS)
 
 
 class Replica:

@@ -7,7 +7,8 @@ import random
 import sys
 
 from whole_history import Recorder
-from whole_model import ALIVE, DEAD, GROUPS, LIFE, Op, Replica, Row
+from whole_model import Replica
+from whole_state import ALIVE, DEAD, GROUPS, LIFE, Op, Row
 
 
 class Quiet:
@@ -71,7 +72,6 @@ def write(r, R, born, isnode, log):
         return born + 1
     if r.kids and len(free) > 1 and b < .1:
         x, y = sorted(R.sample(free, 2))
-        hist = r.row(y).cells
         r.begin()
         r.merge(x, y, time)
         r.end()
@@ -80,7 +80,6 @@ def write(r, R, born, isnode, log):
         r.end()
         r.commit()
         log.step('M', r, x, y, time, *(r.row(x).cells[g].op.value for g in GROUPS))
-        assert hist is not None
     elif free and b < .85:
         x, g = R.choice(free), R.choice(GROUPS)
         present = r.row(x).cells[g].op.value
@@ -193,11 +192,11 @@ def check(seeds, tiers=3, bug=None, first=0):
 
 
 def main():
-    verb, seeds, tiers = sys.argv[1], int(sys.argv[2]), int((sys.argv + ['', '', '3'])[3] or 3) if len(sys.argv) > 3 else 3
+    words = dict(enumerate(sys.argv))
+    verb, seeds, tiers = words[1], int(words[2]), int(words.get(3, 3))
     if verb == 'check':
-        bug = sys.argv[4] if len(sys.argv) > 4 and sys.argv[4] != '-' else None
-        return check(seeds, tiers, bug, int(sys.argv[5]) if len(sys.argv) > 5 else 0)
-    first = int(sys.argv[4]) if len(sys.argv) > 4 else 0
+        return check(seeds, tiers, words.get(4), int(words.get(5, 0)))
+    first = int(words.get(4, 0))
     for seed in range(first, first + seeds):
         run(seed, tiers, None, log=Recorder(sys.stdout))
     return 0
