@@ -74,6 +74,7 @@ package struct HubServer {
                 certificateChain: try NIOSSLCertificate.fromPEMFile(certificate).map { .certificate($0) },
                 privateKey: .privateKey(try NIOSSLPrivateKey(file: key, format: .pem)))
             tls.minimumTLSVersion = .tlsv12
+            _ = try NIOSSLContext(configuration: tls)       // a key of another certificate is found here, not at the first call
             return try .tls(.http1(configuration: http), tlsConfiguration: tls)
         } catch {
             throw Failure(
@@ -86,16 +87,16 @@ package struct HubServer {
 
     private func router() -> Router<BasicRequestContext> {
         let router = Router()
-        for path in ["v1/enrol", "v1/hello"] as [RouterPath] {
-            router.post(path) { request, _ in await answer(request, .post) }
-        }
-        for path in ["v1/log/:scope", "v1/receipt/:scope", "v1/segments/:scope/:site/:range"] as [RouterPath] {
+        // The endpoint knows the paths, so that "there is nothing" is signed too: a newer child must not take this hub for a
+        // login page.
+        for path in ["/", "**"] as [RouterPath] {
             router.get(path) { request, _ in await answer(request, .get) }
-        }
-        router.put("v1/segments/:scope/:site/:range") { request, _ in
-            // In a task of its own: a line that breaks cancels the request's task, and what had arrived by then must
-            // still reach the spool.
-            await Task { await put(request) }.value
+            router.post(path) { request, _ in await answer(request, .post) }
+            router.put(path) { request, _ in
+                // In a task of its own: a line that breaks cancels the request's task, and what had arrived by then must
+                // still reach the spool.
+                await Task { await put(request) }.value
+            }
         }
         return router
     }

@@ -27,9 +27,10 @@ package actor MergeWorker {
         let (stream, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         wakeUps = continuation
         continuation.yield()
-        do { try await catchUp() } catch { report(error) }
+        do { try await catchUp() } catch { if !Task.isCancelled { report(error) } }
         for await _ in stream {
             do { try await drain() } catch {
+                if Task.isCancelled { return }      // told to stop in the middle of a merge, which is repeated at the next start
                 report(error)
                 // A full disk, mostly: what waits must not wait for the next upload.
                 Task {

@@ -62,7 +62,7 @@ package struct HubEndpoint: Sendable {
             return WireJSON.encode(try await service.hello(hello, from: site))
         case (.get, "log"):
             return try await service.logPage(
-                try await scope(path, site), after: Position(path.integer("after") ?? 0),
+                try await scope(path, site), after: Position(max(0, path.integer("after") ?? 0)),
                 bytesMax: Int(path.integer("max") ?? 1 << 20))
         case (.get, "receipt"):
             return WireJSON.encode(try await service.receipt(try await scope(path, site), site: site))
@@ -97,6 +97,7 @@ package struct HubEndpoint: Sendable {
     package func begin(_ request: WireRequest) async throws -> Beginning {
         let path = try Path(request.target)
         let site = try await authenticate(request)
+        guard path.parts.first == "segments" else { throw WireError(.notFound, "nothing can be put at \(request.target)") }
         let (scope, first, last) = try await segment(path, site)
         let inbox = service.home.inbox
         let head = try inbox.head(scope, site.site).last
