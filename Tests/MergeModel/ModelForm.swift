@@ -54,6 +54,8 @@ struct MemoryStore: ScopeStore {
     /// Where each child's changes were merged: (last seq, end of the transaction).
     private(set) var merges: [SiteID: [(seq: Seq, at: Position)]] = [:]
     private(set) var counts = CellCounts()
+    private var stamps = [MergeRow.nobody]
+    private var numbers: [Provenance: Int64] = [:]
     var mutants: MergeMutant = []
 
     mutating func insertFresh(
@@ -97,8 +99,40 @@ struct MemoryStore: ScopeStore {
         for var row in changed {
             row.overwritten = []
             row.moved = false
+            packed(&row)
             rows[row.id] = row
         }
+    }
+
+    /// Where the cells stand goes through the bytes of the real stores, so that whatever those lose is missed.
+    private mutating func packed(_ row: inout MergeRow) {
+        let groups = row.form.groups.enumerated().map { ($1.number, row.cells[$0], row.cases[$0] != nil) }
+        var entries = ([(0, row.lifeCell, false)] + groups).map { group, cell, disputed in
+            RowMeta.Entry(
+                group: group, written: cell.written, shown: cell.shown, stamp: cell.isWritten ? number(cell.by) : 0,
+                disputed: disputed, base: cell.base)
+        }
+        let meta = RowMeta.pack(entries, rowCase: row.rowCase != nil)
+        for index in entries.indices {
+            entries[index] = RowMeta.Entry(
+                group: entries[index].group, written: .none, shown: .none, stamp: 0, disputed: false, base: .none)
+        }
+        let state = try! meta.unpack(into: &entries)
+        let cells = entries.map { entry in
+            var cell = Cell(written: entry.written, shown: entry.shown, by: stamps[Int(entry.stamp)])
+            cell.base = entry.base
+            return cell
+        }
+        row.lifeCell = cells[0]
+        row.cells = Array(cells.dropFirst())
+        if !state.hasRowCase, !state.disputed { (row.cases, row.rowCase) = ([:], nil) }
+    }
+
+    private mutating func number(_ by: Provenance) -> Int64 {
+        if let known = numbers[by] { return known }
+        stamps.append(by)
+        numbers[by] = Int64(stamps.count - 1)
+        return numbers[by]!
     }
 
     mutating func append(_ extent: Extent, upTo: Position) {
