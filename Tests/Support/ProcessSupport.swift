@@ -45,7 +45,7 @@ final class Child: Sendable {
 
     /// - Parameter secondsMax: it is killed then: a test that hangs says less than one that fails.
     init(
-        _ program: String, _ words: [String], environment: [String: String] = [:], secondsMax: Int = 90
+        _ program: String, _ words: [String], environment: [String: String] = [:], secondsMax: Int = 180
     ) throws {
         // Socket pairs, for they can be born close-on-exec: a pipe that another child inherits meanwhile never ends.
         var (out, err): ([Int32], [Int32]) = ([0, 0], [0, 0])
