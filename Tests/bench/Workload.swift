@@ -141,6 +141,13 @@ enum Workload {
         Array(columns.map { $0.map(\.shown).joined(separator: "\n") + "\n" }.joined(separator: "\n").utf8)
     }
 
+    /// What follows from other columns, as the real forms say it.
+    private static let fills = [
+        "pinyin": "lower(pinyin(name))", "sex": "CASE WHEN id_sex(id_number) = '1' THEN '男' ELSE '女' END",
+        "birth": "id_birth(id_number)", "registration": "'G' || id_number", "region": "id_region(id_number)",
+        "home_address": "household_address",
+    ]
+
     /// The form as catalogue source. `rules` off: every field plain text or integer, no key; on: types, lengths, code-like rules.
     static func form(rules: Bool) -> String {
         var toml = """
@@ -159,6 +166,7 @@ enum Workload {
         for (index, column) in columns.enumerated() {
             let type = column.isInteger ? "integer" : !rules ? "text" : ["id_number": "id_number", "birth": "date", "region": "region", "phone": "phone"][column.id] ?? "text"
             toml += "[[field]]\nnumber = \(index + 1)\nid = \"\(column.id)\"\ntitle = \"列\(index + 1)\"\ntype = \"\(type)\"\nstatus = \"standard\"\n"
+            if let fill = fills[column.id] { toml += "fill = \"\(fill)\"\n" }
             if rules, !column.isInteger { toml += "length = 100\n" }
             if rules, ["number", "name", "sex", "id_number", "birth"].contains(column.id) { toml += "required = true\n" }
         }

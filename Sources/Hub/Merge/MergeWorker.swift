@@ -114,7 +114,7 @@ package actor MergeWorker {
         guard let key else { throw Unreadable(reason: "the site \(segment.site) is not enrolled here") }
         do {
             let verified = try SegmentCodec.verify(segment.bytes, key: Curve25519.Signing.PublicKey(rawRepresentation: key))
-            let body = try SegmentCodec.decode(verified)
+            let body = try SegmentCodec.decode(verified, predictors: home.catalogue.predictors)
             try checkKnown(body)
             return (body, verified.header)
         } catch let error as CodecError {

@@ -175,7 +175,8 @@ package struct HubService: Sendable {
             return try SegmentCodec.seal(
                 body: body, kind: .logPage, scope: scope, site: home.keys.site, firstSeq: Seq(page.after.rawValue),
                 lastSeq: Seq(page.upTo.rawValue), cursor: page.upTo, epoch: home.epoch, previousHash: .none,
-                catalogueHash: home.catalogue.hash, level: Sealer.level, signingKey: home.keys.signing
+                catalogueHash: home.catalogue.hash, predictors: home.catalogue.predictors, level: Sealer.level,
+                signingKey: home.keys.signing
             ).bytes
         }
     }

@@ -27,7 +27,7 @@ package final class NodeReplica: ChildReplica {
     package func seal(_ db: Database, scope: ScopeID, now: Int64) throws -> SealSummary {
         guard try Bool.fetchOne(db, sql: "SELECT EXISTS (SELECT 1 FROM zz_mark)") == true else { return SealSummary() }
         var sealer = try Sealer(
-            db, scope: scope, site: keys.site, key: keys.signing, catalogueHash: catalogue.hash, now: now)
+            db, scope: scope, site: keys.site, key: keys.signing, catalogue: catalogue, now: now)
         for form in catalogue.forms { try seal(db, form, into: &sealer) }
         try sealer.finish()
         // Marks of forms that this catalogue does not have stay until one has them.

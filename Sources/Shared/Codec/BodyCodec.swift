@@ -3,16 +3,20 @@
 /// All integers go through `IntegerStream`, so that a segment of one author, one mask and new rows has a few bytes of
 /// structure in all.
 package enum BodyCodec {
-    package struct Encoded: Sendable {
+    package struct Encoded {
         package var bytes: [UInt8]
         /// Where the kind of data changes, for `ZstdFrame.compress`.
         package var cuts: [Int]
+        /// The columns that need a predictor to be read.
+        var predicted: [Predictors.Use]
     }
 
     static let hasPage: UInt8 = 1
 
     /// - Throws: if a receiver would refuse the body: over a limit, columns that do not fit their masks, invalid UTF-8.
-    package static func encode(_ body: SegmentBody) throws(CodecError) -> Encoded {
+    package static func encode(
+        _ body: SegmentBody, predictors: Predictors = .none
+    ) throws(CodecError) -> Encoded {
         try check(body)
         var out = ByteWriter(reserving: body.forms.reduce(4096) { sum, form in
             form.columns.reduce(sum) { $0 + $1.bytes.count / 2 + $1.count }
@@ -22,11 +26,14 @@ package enum BodyCodec {
         encodeStamps(body.stamps, into: &out)
         if let page = body.page { encodePage(page, into: &out) }
         out.varint(body.forms.count)
-        for form in body.forms { encodeForm(form, isPage: body.page != nil, into: &out, &cuts) }
+        var predicted: [Predictors.Use] = []
+        for form in body.forms {
+            encodeForm(form, isPage: body.page != nil, predictors, into: &out, &cuts, &predicted)
+        }
         guard out.count <= Limits.segmentRawBytesHardMax else {
             throw .overLimit(what: "raw bytes", value: out.count, limit: Limits.segmentRawBytesHardMax, at: 0)
         }
-        return Encoded(bytes: out.bytes, cuts: cuts.finished(count: out.count))
+        return Encoded(bytes: out.bytes, cuts: cuts.finished(count: out.count), predicted: predicted)
     }
 
     /// Blocks of less than this cost more in tables than they save.
@@ -90,7 +97,8 @@ package enum BodyCodec {
     }
 
     private static func encodeForm(
-        _ form: FormChanges, isPage: Bool, into out: inout ByteWriter, _ cuts: inout Cuts
+        _ form: FormChanges, isPage: Bool, _ predictors: Predictors, into out: inout ByteWriter, _ cuts: inout Cuts,
+        _ predicted: inout [Predictors.Use]
     ) {
         out.varint(form.form)
         out.varint(form.count)
@@ -104,7 +112,14 @@ package enum BodyCodec {
             var cells: [Int32] = []
             cells.reserveCapacity(form.count)
             for change in 0..<form.count where form.masks[change].contains(field) { cells.append(Int32(change)) }
-            ColumnCodec.encode(form.columns[i], cells: cells, into: &out)
+            guard let predictor = predictors[form.form, field], let prediction = form.prediction(by: predictor) else {
+                ColumnCodec.encode(form.columns[i], cells: cells, into: &out)
+                continue
+            }
+            let isUsed = ColumnCodec.encode(
+                form.columns[i], cells: cells, prediction: prediction,
+                isCovered: { form.masks[$0].isSuperset(of: predictor.sources) }, into: &out)
+            if isUsed { predicted.append(Predictors.Use(form: form.form, field: field)) }
         }
         cuts.offer(out.count)
     }
@@ -170,5 +185,15 @@ package enum BodyCodec {
         _ what: @autoclosure () -> String, _ found: Int, _ expected: Int
     ) throws(CodecError) {
         guard found == expected else { throw .inconsistent(what: what(), found: found, expected: expected, at: 0) }
+    }
+}
+
+extension FormChanges {
+    /// The cells that the predictor gives; nil when a column that it needs is not there.
+    func prediction(by predictor: Predictor) -> CellColumn? {
+        guard predictor.sources.fields.allSatisfy(fields.contains) else { return nil }
+        var sources: [Int: CellColumn] = [:]
+        for field in predictor.sources.fields { sources[field] = columns[fields.firstIndex(of: field)!] }
+        return predictor.predict(count, sources)
     }
 }

@@ -1,23 +1,61 @@
 extension BodyCodec {
+    /// A body as far as its bytes tell: what is predicted has its exceptions only.
+    struct Parsed {
+        fileprivate(set) var body = SegmentBody()
+        fileprivate(set) var predicted: [Predictors.Use] = []
+        /// By index of the form in the body, then by field number.
+        fileprivate var exceptions: [[Int: ColumnCodec.Exceptions]] = []
+        fileprivate var budget = DecodeBudget()
+    }
+
     /// - Throws: at the first byte that cannot be; every byte must have been read.
-    package static func decode(_ raw: [UInt8]) throws(CodecError) -> SegmentBody {
+    package static func decode(_ raw: [UInt8], predictors: Predictors = .none) throws(CodecError) -> SegmentBody {
+        try complete(try parse(raw, mayPredict: true), predictors)
+    }
+
+    /// - Parameter mayPredict: false refuses predicted columns as something unknown.
+    static func parse(_ raw: [UInt8], mayPredict: Bool) throws(CodecError) -> Parsed {
         var reader = ByteReader(raw)
-        var budget = DecodeBudget()
-        var body = SegmentBody()
+        var parsed = Parsed()
         let flags = try reader.byte("body flags")
         guard flags & ~hasPage == 0 else { throw .outOfRange(what: "body flags", value: Int(flags), at: 0) }
         let isPage = flags & hasPage != 0
-        body.stamps = try decodeStamps(from: &reader, budget: &budget)
-        if isPage { body.page = try decodePage(from: &reader) }
+        parsed.body.stamps = try decodeStamps(from: &reader, budget: &parsed.budget)
+        if isPage { parsed.body.page = try decodePage(from: &reader) }
         let formCount = try reader.count("forms", limit: Limits.segmentFormsMax)
         var changesLeft = Limits.segmentChangesMax
         for _ in 0..<formCount {
             let form = try decodeForm(
-                isPage: isPage, stamps: body.stamps.count, changesMax: changesLeft, from: &reader, budget: &budget)
+                isPage: isPage, changesMax: changesLeft, mayPredict: mayPredict, from: &reader, into: &parsed)
             changesLeft -= form.count
-            body.forms.append(form)
+            parsed.body.forms.append(form)
         }
         try reader.expectEnd(of: "body")
+        return parsed
+    }
+
+    /// Puts in what is predicted, sources first.
+    static func complete(_ parsed: Parsed, _ predictors: Predictors) throws(CodecError) -> SegmentBody {
+        guard !parsed.predicted.isEmpty else { return parsed.body }
+        var body = parsed.body
+        var budget = parsed.budget
+        var left = parsed.predicted.count
+        for index in body.forms.indices {
+            let number = body.forms[index].form
+            for field in predictors.order(number) {
+                guard let exceptions = parsed.exceptions[index][field],
+                    let predictor = predictors[number, field], let at = body.forms[index].fields.firstIndex(of: field),
+                    let prediction = body.forms[index].prediction(by: predictor)
+                else { continue }
+                let masks = body.forms[index].masks
+                body.forms[index].columns[at] = try ColumnCodec.merge(
+                    prediction, exceptions, present: { masks[$0].contains(field) },
+                    isCovered: { masks[$0].isSuperset(of: predictor.sources) }, count: masks.count,
+                    what: "prediction of field \(field)", budget: &budget)
+                left -= 1
+            }
+        }
+        guard left == 0 else { throw .inconsistent(what: "predicted columns", found: left, expected: 0, at: 0) }
         return body
     }
 
@@ -68,7 +106,7 @@ extension BodyCodec {
     }
 
     private static func decodeForm(
-        isPage: Bool, stamps: Int, changesMax: Int, from reader: inout ByteReader, budget: inout DecodeBudget
+        isPage: Bool, changesMax: Int, mayPredict: Bool, from reader: inout ByteReader, into parsed: inout Parsed
     ) throws(CodecError) -> FormChanges {
         var form = FormChanges(form: try reader.count("form", limit: Int(Int32.max)))
         let count = try reader.count("changes", limit: changesMax)
@@ -84,18 +122,32 @@ extension BodyCodec {
             }
             return FieldMask(bits)
         }
-        form.stamps = try IntegerStream.decode(count, in: 0..<Int64(stamps), "stamp index", from: &reader).map {
+        form.stamps = try IntegerStream.decode(count, in: 0..<Int64(parsed.body.stamps.count), "stamp index", from: &reader).map {
             Int32($0)
         }
         if isPage { form.placements = try decodePlacements(count, from: &reader) }
+        parsed.exceptions.append([:])
         // Which fields there are follows from the masks.
         form.fields = form.masks.reduce(FieldMask()) { $0 | $1 }.fields
         for field in form.fields {
-            try budget.take(cells: count, at: reader.position)
+            try parsed.budget.take(cells: count, at: reader.position)
             let present = form.masks.map { $0.contains(field) }
-            let column = try ColumnCodec.decode(
-                count: count, present: present.contains(false) ? present : nil, from: &reader, budget: &budget)
-            form.columns.append(column)
+            let isPartial = present.contains(false)
+            guard mayPredict else {
+                form.columns.append(
+                    try ColumnCodec.decode(
+                        count: count, present: isPartial ? present : nil, from: &reader, budget: &parsed.budget))
+                continue
+            }
+            switch try ColumnCodec.decodeOrPredict(
+                count: count, present: isPartial ? present : nil, from: &reader, budget: &parsed.budget)
+            {
+            case .cells(let column): form.columns.append(column)
+            case .predicted(let exceptions):
+                parsed.exceptions[parsed.exceptions.count - 1][field] = exceptions
+                parsed.predicted.append(Predictors.Use(form: form.form, field: field))
+                form.columns.append(CellColumn())
+            }
         }
         return form
     }

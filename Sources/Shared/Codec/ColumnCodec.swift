@@ -12,8 +12,8 @@ enum ColumnCodec {
         case texts = 4
         /// The kinds follow.
         case mixed = 5
-        /// Reserved: predicted by the field's `fill` expression, with exceptions. Needs the expression's hash in the
-        /// decoding set, so this program refuses it.
+        /// Follows from other columns, with exceptions (`PredictedColumn`); stands only where the header names a decoding
+        /// set.
         case predicted = 0x20
         /// Reserved: key id and ciphertext; never predicted.
         case encrypted = 0x21
@@ -96,6 +96,24 @@ enum ColumnCodec {
     }
 
     // MARK: Decoding
+
+    /// What the bytes of a column give: its cells, or the exceptions to a prediction that is made later.
+    enum Decoded {
+        case cells(CellColumn)
+        case predicted(Exceptions)
+    }
+
+    /// Like `decode`, for a segment whose columns may be predicted.
+    static func decodeOrPredict(
+        count: Int, present: [Bool]?, from reader: inout ByteReader, budget: inout DecodeBudget
+    ) throws(CodecError) -> Decoded {
+        guard reader.left > 0, reader.bytes[reader.position] == Layout.predicted.rawValue else {
+            return .cells(try decode(count: count, present: present, from: &reader, budget: &budget))
+        }
+        _ = try reader.byte("column layout")
+        let cellCount = present?.reduce(0) { $0 + ($1 ? 1 : 0) } ?? count
+        return .predicted(try decodeExceptions(cellCount: cellCount, from: &reader, budget: &budget))
+    }
 
     /// - Parameter present: one element a change; nil when all are present.
     /// - Parameter count: changes of the form; the column gets as many cells, absent ones null.

@@ -22,27 +22,29 @@ package struct VerifiedSegment: Sendable {
 
 /// Body to signed bytes and back: seal; inspect → verify → decode.
 package enum SegmentCodec {
-    /// Names all that decoding needs beside this program's format: fills, code tables, functions, dictionary. Format 1
-    /// needs none; a segment that names another set is kept until a program knows it.
+    /// Stands where decoding needs nothing beside this program's format. A segment with predicted columns names the hash
+    /// of all that those need (`Predictors`); one that names a set unknown here is kept until a program knows it.
     package static let decodingHash = ContentHash(of: Array("zzsync segment format 1: no fills, no dictionary".utf8))
 
     /// Encodes, compresses, hashes and signs.
     ///
+    /// - Parameter predictors: of the sender's catalogue; none leaves every column as it is.
+    /// - Parameter decodingHash: nil means the one that follows from the body.
     /// - Parameter level: zstd's, 1...19; 9 to 12 while people wait, 19 for what is kept.
     /// - Throws: if any receiver would refuse the segment; nothing that is returned can be refused for its form.
     package static func seal(
         body: SegmentBody, kind: SegmentHeader.Kind, scope: ScopeID, site: SiteID, firstSeq: Seq, lastSeq: Seq,
         cursor: Position, epoch: Int, previousHash: ContentHash, catalogueHash: ContentHash,
-        decodingHash: ContentHash = SegmentCodec.decodingHash, level: Int,
+        predictors: Predictors = .none, decodingHash: ContentHash? = nil, level: Int,
         signingKey: Curve25519.Signing.PrivateKey
     ) throws(CodecError) -> SealedSegment {
-        let raw = try BodyCodec.encode(body)
+        let raw = try BodyCodec.encode(body, predictors: predictors)
         let frame = try ZstdFrame.compress(raw.bytes, level: level, cuts: raw.cuts)
         try ZstdFrame.checkSize(rawLength: raw.bytes.count, bodyLength: frame.count, at: 0)
         var header = SegmentHeader(
             kind: kind, scope: scope, site: site, firstSeq: firstSeq, lastSeq: lastSeq, cursor: cursor, epoch: epoch,
             rawLength: raw.bytes.count, bodyLength: frame.count, previousHash: previousHash,
-            catalogueHash: catalogueHash, decodingHash: decodingHash, bodyHash: ContentHash(of: frame),
+            catalogueHash: catalogueHash, decodingHash: decodingHash ?? predictors.decodingHash(of: raw.predicted)!, bodyHash: ContentHash(of: frame),
             valuesDigest: ContentHash(of: raw.bytes))
         try header.check()
         try checkKind(header, body)
@@ -88,19 +90,35 @@ package enum SegmentCodec {
     }
 
     /// Inflates within the limits and reads the body; the digest and every length must agree.
-    package static func decode(_ segment: VerifiedSegment) throws(CodecError) -> SegmentBody {
+    ///
+    /// - Parameter predictors: of the receiver's catalogue.
+    package static func decode(
+        _ segment: VerifiedSegment, predictors: Predictors = .none
+    ) throws(CodecError) -> SegmentBody {
         let header = segment.header
-        guard header.decodingHash == decodingHash else {
-            throw .unknownDecoding(hash: header.decodingHash.description)
+        let body: SegmentBody
+        if header.decodingHash == decodingHash {
+            body = try BodyCodec.parse(try inflate(segment), mayPredict: false).body
+        } else {
+            // Which predictors it takes stands in the body. One of another set may break every rule known here, so
+            // nothing but the set is reported.
+            guard let parsed = try? BodyCodec.parse(try inflate(segment), mayPredict: true),
+                predictors.decodingHash(of: parsed.predicted) == header.decodingHash
+            else { throw .unknownDecoding(hash: header.decodingHash.description) }
+            body = try BodyCodec.complete(parsed, predictors)
         }
+        try checkKind(header, body)
+        return body
+    }
+
+    private static func inflate(_ segment: VerifiedSegment) throws(CodecError) -> [UInt8] {
+        let header = segment.header
         let raw = try ZstdFrame.decompress(
             segment.bytes[SegmentHeader.byteCount...], rawLength: header.rawLength, at: SegmentHeader.byteCount)
         guard ContentHash(of: raw) == header.valuesDigest else {
             throw .badValuesDigest(at: SegmentHeader.valuesDigestOffset)
         }
-        let body = try BodyCodec.decode(raw)
-        try checkKind(header, body)
-        return body
+        return raw
     }
 
     fileprivate static func hash(_ bytes: [UInt8]) -> ContentHash { ContentHash(of: bytes[..<SegmentHeader.byteCount]) }

@@ -17,6 +17,8 @@ enum TextCodec {
         case digitIntegers = 6
         /// Bytes in common with the text before, then the rest.
         case prefixShared = 7
+        /// Like `digitPairs`, without a last character that follows from the digits.
+        case checkedPairs = 8
     }
 
     /// How deep in a column some texts stand; each level allows less, so that a forged one cannot recurse without end.
@@ -25,7 +27,7 @@ enum TextCodec {
         func allows(_ encoding: Encoding) -> Bool {
             switch encoding {
             case .constant, .terminated, .sized, .prefixShared: true
-            case .dates, .digitPairs, .digitIntegers: self != .exceptions
+            case .dates, .digitPairs, .digitIntegers, .checkedPairs: self != .exceptions
             case .dictionary: self == .column
             }
         }
@@ -47,7 +49,7 @@ enum TextCodec {
             out.byte(Encoding.dates.rawValue)
             encodeExceptions(candidates.exceptions, of: texts, into: &out)
             IntegerStream.encode(candidates.days, into: &out)
-        case .digitPairs, .digitIntegers: encodeDigits(texts, candidates, into: &out)
+        case .digitPairs, .digitIntegers, .checkedPairs: encodeDigits(texts, candidates, into: &out)
         case .prefixShared: encodePrefixShared(texts, into: &out)
         default: encodePlain(texts, hasZero: survey.hasZero, totalBytes: survey.totalBytes, into: &out)
         }
@@ -86,7 +88,7 @@ enum TextCodec {
                 found.exceptions = exceptions
             }
         } else if let pattern = DigitPattern(sampling: texts) {
-            offerDigits(pattern, texts, &found)
+            if !offerDigits(pattern, texts, &found), pattern.isChecked { _ = offerDigits(pattern.unchecked, texts, &found) }
         }
         if nesting == .column, count >= 4, let distinct = texts.distinct() {
             let perText = survey.totalBytes / count + 1
@@ -111,10 +113,11 @@ enum TextCodec {
         return (days, exceptions)
     }
 
-    private static func offerDigits(_ pattern: DigitPattern, _ texts: TextSource, _ found: inout Candidates) {
+    /// - Returns: false if too many texts do not fit.
+    private static func offerDigits(_ pattern: DigitPattern, _ texts: TextSource, _ found: inout Candidates) -> Bool {
         var exceptions: [Int] = []
         var integers: [Int64] = []
-        let asIntegers = pattern.digits <= DigitPattern.integerDigitsMax
+        let asIntegers = pattern.digits <= DigitPattern.integerDigitsMax && !pattern.isChecked
         if asIntegers { integers.reserveCapacity(texts.count) }
         var differences: UInt64 = 0
         var last = -1
@@ -122,7 +125,7 @@ enum TextCodec {
             let text = texts.bytes(i)
             if !pattern.fits(text) {
                 exceptions.append(i)
-                if exceptions.count > 4 + i / 8 { return }
+                if exceptions.count > 4 + i / 8 { return false }
                 continue
             }
             if asIntegers { integers.append(pattern.integer(text)) }
@@ -132,7 +135,7 @@ enum TextCodec {
         let fitting = texts.count - exceptions.count
         let exceptionBytes = exceptions.count * (pattern.length + 3) + pattern.prefix.count
         let pairs = pattern.varyingPairs(differences) * fitting
-        var choice = Encoding.digitPairs
+        var choice = pattern.isChecked ? Encoding.checkedPairs : .digitPairs
         var cost = pairs
         if asIntegers {
             let integerCost = IntegerStream.Cost(integers)
@@ -142,10 +145,12 @@ enum TextCodec {
                 cost = integerCost.bytes
             }
         }
-        guard found.offer(choice, cost: cost + exceptionBytes) else { return }
-        found.pattern = pattern
-        found.exceptions = exceptions
-        found.integers = integers
+        if found.offer(choice, cost: cost + exceptionBytes) {
+            found.pattern = pattern
+            found.exceptions = exceptions
+            found.integers = integers
+        }
+        return true
     }
 
     private static func encodeConstant(_ texts: TextSource, into out: inout ByteWriter) {

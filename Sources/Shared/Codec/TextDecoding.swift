@@ -19,9 +19,8 @@ extension TextCodec {
             let shared = try IntegerStream.decode(count, in: lengths, "shared length", from: &reader)
             return try decodeSized(count, shared: shared, from: &reader, budget: &budget)
         case .dates: return try decodeDates(count, from: &reader, budget: &budget)
-        case .digitPairs, .digitIntegers:
-            return try decodeDigits(
-                count, pairs: encoding == .digitPairs, from: &reader, budget: &budget)
+        case .digitPairs, .digitIntegers, .checkedPairs:
+            return try decodeDigits(count, encoding, from: &reader, budget: &budget)
         }
     }
 
@@ -129,7 +128,7 @@ extension TextCodec {
     }
 
     private static func decodeDigits(
-        _ count: Int, pairs: Bool, from reader: inout ByteReader, budget: inout DecodeBudget
+        _ count: Int, _ encoding: Encoding, from reader: inout ByteReader, budget: inout DecodeBudget
     ) throws(CodecError) -> TextList {
         let exceptions = try decodeExceptions(count, from: &reader, budget: &budget)
         let fitting = count - exceptions.places.count
@@ -137,16 +136,17 @@ extension TextCodec {
             try reader.count("digit prefix", limit: DigitPattern.prefixMax), "digit prefix")
         let at = reader.position
         let digits = Int(try reader.byte("digits"))
-        let most = pairs ? DigitPattern.digitsMax : DigitPattern.integerDigitsMax
+        let isChecked = encoding == .checkedPairs
+        let most = encoding != .digitIntegers ? DigitPattern.digitsMax : DigitPattern.integerDigitsMax
         guard (2...most).contains(digits) else { throw .outOfRange(what: "digits", value: digits, at: at) }
-        let length = prefix.count + digits
+        let length = prefix.count + digits + (isChecked ? 1 : 0)
         try budget.take(textBytes: fitting * length, at: at)
         let head = Array(reader.bytes[prefix])
         func put(_ target: UnsafeMutablePointer<UInt8>) -> UnsafeMutablePointer<UInt8> {
             for i in 0..<head.count { target[i] = head[i] }
             return target + head.count
         }
-        guard pairs else {
+        guard encoding != .digitIntegers else {
             let end = DigitPattern.integerEnd(digits: digits)
             let values = try IntegerStream.decode(fitting, in: 0..<end, "digits", from: &reader)
             return exceptions.merged(count: count, length: length) { i, target in
@@ -157,8 +157,12 @@ extension TextCodec {
         var allValid = true
         let list = reader.bytes[planes].withUnsafeBufferPointer { source in
             exceptions.merged(count: count, length: length) { i, target in
-                let valid = DigitPattern.readPairs(
-                    source.baseAddress! + i, stride: fitting, digits: digits, to: put(target))
+                let text = put(target)
+                var valid = DigitPattern.readPairs(source.baseAddress! + i, stride: fitting, digits: digits, to: text)
+                if isChecked {
+                    valid = valid && text[digits - 1] != 0x58
+                    text[digits] = valid ? DigitPattern.check(text, count: digits) : 0x30
+                }
                 allValid = allValid && valid
             }
         }

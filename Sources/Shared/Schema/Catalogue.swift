@@ -10,6 +10,8 @@ package struct Catalogue: Sendable {
     package let codeSets: [String: CodeSet]
     /// Over the source files: two replicas with equal hashes decide alike.
     package let hash: ContentHash
+    /// What the codec leaves out of a segment, for it follows from the fields' fills.
+    package let predictors: Predictors
     private let byID: [String: Int]
     private let byNumber: [FormNumber: Int]
 
@@ -17,6 +19,7 @@ package struct Catalogue: Sendable {
         self.forms = forms.sorted { $0.number < $1.number }
         self.codeSets = codeSets
         self.hash = hash
+        predictors = FillExpression.predictors(of: self.forms, codeSets: codeSets)
         byID = Dictionary(uniqueKeysWithValues: self.forms.enumerated().map { ($1.id, $0) })
         byNumber = Dictionary(uniqueKeysWithValues: self.forms.enumerated().map { ($1.number, $0) })
     }

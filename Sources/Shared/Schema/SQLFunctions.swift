@@ -20,6 +20,9 @@ package enum SQLFunctions {
         unary(connection, "id_region") { context, bytes in
             result(context, bytes.count == 18 ? Array(bytes.prefix(6)) : nil)
         }
+        unary(connection, "pinyin") { context, bytes in
+            result(context, Pinyin.name(bytes))
+        }
         unary(connection, "credit_code_ok") { context, bytes in
             sqlite3_result_int(context, CreditCode.isValid(bytes) ? 1 : 0)
         }

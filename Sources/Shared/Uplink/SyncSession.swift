@@ -270,7 +270,7 @@ package struct SyncSession: Sendable {
         do {
             let key = try Curve25519.Signing.PublicKey(rawRepresentation: hub.signing)
             let verified = try SegmentCodec.verify(bytes, key: key)
-            let body = try SegmentCodec.decode(verified)
+            let body = try SegmentCodec.decode(verified, predictors: replica.catalogue.predictors)
             guard verified.header.scope == scope, let page = body.page, page.after == after, page.upTo > after else {
                 throw Failure(
                     .refusedByPeer, "The hub sent a log page that does not continue at \(after).",
