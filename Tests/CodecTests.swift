@@ -207,8 +207,14 @@ private func samplePage() -> SegmentBody {
         }
         #expect(encoding { _ in "在读" } == .constant)
         #expect(encoding { ["男", "女"][$0 % 2] } == .dictionary)
-        #expect(encoding { "名\($0 * 7919 % 1009)字" } == .terminated)
-        #expect(encoding { "\u{0}名\($0 * 7919 % 1009)字" } == .sized)
+        #expect(encoding { "n\($0 * 7919 % 1009)m" } == .terminated)
+        func name(_ n: Int) -> String {
+            [n * 7_919 % 31, n * n * 31 % 29, n * 104_729 % 23].map { String(UnicodeScalar(UInt32(0x4E00 + $0))!) }.joined()
+        }
+        #expect(encoding(name) == .characters)
+        #expect(encoding { "20\(20 + $0 / 100)0\($0 * $0 / 3 % 7)0\(1 + $0 % 4)" } == .digitGroups)
+        #expect(encoding { ["11010519491231002X", "440524188001010014"][$0 * $0 % 7 % 2] } == .dictionary)
+        #expect(encoding { "\u{0}n\($0 * 7919 % 1009)m" } == .sized)
         #expect(encoding { "20\(10 + $0 * 7 % 89)-\(10 + $0 % 3)-\(10 + $0 * 5 % 19)" } == .dates)
         #expect(encoding { $0 == 7 ? "空号" : "139\(10_000_000 + $0 * $0 * 7_654_321 % 89_999_999)" } == .digitPairs)
         #expect(encoding { "G41150000002024\(10_000 + $0)" } == .digitIntegers)

@@ -296,4 +296,39 @@ private func thrown(_ block: () throws -> Any) -> CodecError? {
         var budget = DecodeBudget()
         #expect(try ColumnCodec.decode(count: count, present: nil, from: &reader, budget: &budget) == column, "seed \(seed)")
     }
+
+    /// Groups of digits with habits of their own, and short texts of few or many characters.
+    @Test(arguments: UInt64(1)...40) func groupsAndCharactersComeBack(seed: UInt64) throws {
+        var rng = Seeded(seed)
+        let (years, codes, odd, stray) = (1 + rng.below(5), 1 + rng.below(12), rng.below(2), rng.chance(50) ? rng.below(9) : 0)
+        let alphabet = 1 + rng.below(seed % 2 == 0 ? 5_000 : 90)
+        let count = 64 + rng.below(400)
+        var digits = CellColumn(), names = CellColumn()
+        for i in 0..<count {
+            let number = "\(odd == 1 ? "7" : "")20\(10 + i * years / count)\(10 + rng.below(codes))\(30 + rng.below(codes))0\(i % 4)"
+            digits.append(.text(rng.chance(stray) ? ["无", "20X", "2010101001"][rng.below(3)] : number))
+            let scalars = (0..<rng.below(4)).map { _ in UnicodeScalar(UInt32(0x4E00 + min(rng.below(alphabet), rng.below(alphabet))))! }
+            names.append(.text(rng.chance(stray) ? ["", "é", "a\u{0}b", "·"][rng.below(4)] : String(String.UnicodeScalarView(scalars))))
+        }
+        for column in [digits, names] {
+            var out = ByteWriter()
+            ColumnCodec.encode(column, cells: (0..<count).map(Int32.init), into: &out)
+            func read(_ bytes: [UInt8]) throws(CodecError) -> CellColumn {
+                var reader = ByteReader(bytes)
+                var budget = DecodeBudget()
+                let read = try ColumnCodec.decode(count: count, present: nil, from: &reader, budget: &budget)
+                try reader.expectEnd(of: "column")
+                return read
+            }
+            #expect(try read(out.bytes) == column, "seed \(seed)")
+            for length in stride(from: 0, to: out.count, by: 7) {
+                #expect(thrown { try read(Array(out.bytes[..<length])) } != nil, "seed \(seed), \(length) bytes")
+            }
+            for _ in 0..<200 {
+                var bad = out.bytes
+                for _ in 0...rng.below(3) { bad[rng.below(min(bad.count, 60))] = [0, 1, 9, 0x7F, 0xFF, UInt8(rng.below(256))][rng.below(6)] }
+                _ = try? read(bad)
+            }
+        }
+    }
 }

@@ -1,5 +1,3 @@
-import Foundation
-
 extension ColumnCodec {
     /// How a predicted column says which of its cells are exceptions.
     private enum PlaceEncoding: UInt8 {
@@ -39,7 +37,7 @@ extension ColumnCodec {
             var plain = ByteWriter()
             encode(column, cells: cells, into: &plain)
             // By entropy, for a flag a byte packs to a bit; a tenth is the margin of that estimate.
-            guard entropyBytes(predicted.bytes) * 1.1 < entropyBytes(plain.bytes) else {
+            guard DigitGroups.entropyBytes(predicted.bytes) * 1.1 < DigitGroups.entropyBytes(plain.bytes) else {
                 out.raw(plain.bytes)
                 return false
             }
@@ -61,14 +59,6 @@ extension ColumnCodec {
         out.raw(count: (count + 7) / 8) { target in
             for place in places { target[Int(place) >> 3] |= 1 << UInt8(place & 7) }
         }
-    }
-
-    /// What an ideal coder of single bytes makes of them.
-    private static func entropyBytes(_ bytes: [UInt8]) -> Double {
-        var counts = [Int](repeating: 0, count: 256)
-        for byte in bytes { counts[Int(byte)] += 1 }
-        let total = Double(bytes.count)
-        return counts.reduce(0) { $1 == 0 ? $0 : $0 - Double($1) * log2(Double($1) / total) } / 8
     }
 
     /// A predicted column as far as its bytes tell.

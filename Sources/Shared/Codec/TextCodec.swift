@@ -1,6 +1,7 @@
 /// The texts of one column, whose count both sides know, in the cheapest of a few encodings.
 ///
-/// The cost of each is estimated in bytes before zstd, from one or two passes; nothing is tried out.
+/// The cost of each is estimated in bytes before zstd, from one or two passes; only digit groups and character tables are tried
+/// out.
 enum TextCodec {
     enum Encoding: UInt8 {
         case constant = 0
@@ -19,6 +20,10 @@ enum TextCodec {
         case prefixShared = 7
         /// Like `digitPairs`, without a last character that follows from the digits.
         case checkedPairs = 8
+        /// Digits of one length in groups of their own habits.
+        case digitGroups = 9
+        /// A table of the characters, then their numbers.
+        case characters = 10
     }
 
     /// How deep in a column some texts stand; each level allows less, so that a forged one cannot recurse without end.
@@ -26,8 +31,8 @@ enum TextCodec {
         case column, entries, exceptions
         func allows(_ encoding: Encoding) -> Bool {
             switch encoding {
-            case .constant, .terminated, .sized, .prefixShared: true
-            case .dates, .digitPairs, .digitIntegers, .checkedPairs: self != .exceptions
+            case .constant, .terminated, .sized, .prefixShared, .characters: true
+            case .dates, .digitPairs, .digitIntegers, .checkedPairs, .digitGroups: self != .exceptions
             case .dictionary: self == .column
             }
         }
@@ -38,6 +43,28 @@ enum TextCodec {
         let survey = texts.survey()
         if survey.allEqual { return encodeConstant(texts, into: &out) }
         let candidates = candidates(texts, survey, nesting)
+        guard let (groups, pattern, exceptions) = candidates.groups else {
+            return encode(texts, survey, candidates, into: &out)
+        }
+        // Rhythms between rows show in the compressor alone, so these two are tried out.
+        var (plain, grouped) = (ByteWriter(), ByteWriter())
+        encode(texts, survey, candidates, into: &plain)
+        grouped.byte(Encoding.digitGroups.rawValue)
+        encodeExceptions(exceptions, of: texts, into: &grouped)
+        grouped.varint(pattern.prefix.count)
+        grouped.raw(pattern.prefix)
+        grouped.byte(UInt8(pattern.digits))
+        groups.write(into: &grouped)
+        out.raw(trialBytes(grouped.bytes) * 33 < trialBytes(plain.bytes) * 32 ? grouped.bytes : plain.bytes)
+    }
+
+    private static func trialBytes(_ bytes: [UInt8]) -> Int {
+        (try? ZstdFrame.compress(bytes, level: 3).count) ?? .max / 64
+    }
+
+    private static func encode(
+        _ texts: TextSource, _ survey: TextSource.Survey, _ candidates: Candidates, into out: inout ByteWriter
+    ) {
         switch candidates.choice {
         case .dictionary:
             let (firsts, indices) = candidates.distinct!
@@ -49,8 +76,15 @@ enum TextCodec {
             out.byte(Encoding.dates.rawValue)
             encodeExceptions(candidates.exceptions, of: texts, into: &out)
             IntegerStream.encode(candidates.days, into: &out)
-        case .digitPairs, .digitIntegers, .checkedPairs: encodeDigits(texts, candidates, into: &out)
+        case .digitPairs, .digitIntegers, .checkedPairs, .digitGroups: encodeDigits(texts, candidates, into: &out)
         case .prefixShared: encodePrefixShared(texts, into: &out)
+        case .terminated, .sized:
+            guard let table = CharacterTable(texts, totalBytes: survey.totalBytes) else { fallthrough }
+            var (plain, numbered) = (ByteWriter(), ByteWriter())
+            encodePlain(texts, hasZero: survey.hasZero, totalBytes: survey.totalBytes, into: &plain)
+            numbered.byte(Encoding.characters.rawValue)
+            table.write(texts, into: &numbered)
+            out.raw(trialBytes(numbered.bytes) * 33 < trialBytes(plain.bytes) * 32 ? numbered.bytes : plain.bytes)
         default: encodePlain(texts, hasZero: survey.hasZero, totalBytes: survey.totalBytes, into: &out)
         }
     }
@@ -64,6 +98,7 @@ enum TextCodec {
         var days: [Int64] = []
         var pattern: DigitPattern?
         var integers: [Int64] = []
+        var groups: (DigitGroups, DigitPattern, exceptions: [Int])?
 
         mutating func offer(_ encoding: Encoding, cost other: Int) -> Bool {
             guard other < cost else { return false }
@@ -133,6 +168,11 @@ enum TextCodec {
             last = i
         }
         let fitting = texts.count - exceptions.count
+        if found.groups == nil {
+            let others = Set(exceptions)
+            let all = (0..<texts.count).filter { !others.contains($0) }
+            found.groups = DigitGroups(texts, fitting: all, pattern: pattern).map { ($0, pattern, exceptions) }
+        }
         let exceptionBytes = exceptions.count * (pattern.length + 3) + pattern.prefix.count
         let pairs = pattern.varyingPairs(differences) * fitting
         var choice = pattern.isChecked ? Encoding.checkedPairs : .digitPairs

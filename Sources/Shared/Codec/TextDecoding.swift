@@ -18,8 +18,9 @@ extension TextCodec {
         case .prefixShared:
             let shared = try IntegerStream.decode(count, in: lengths, "shared length", from: &reader)
             return try decodeSized(count, shared: shared, from: &reader, budget: &budget)
+        case .characters: return try CharacterTable.read(count, from: &reader, budget: &budget)
         case .dates: return try decodeDates(count, from: &reader, budget: &budget)
-        case .digitPairs, .digitIntegers, .checkedPairs:
+        case .digitPairs, .digitIntegers, .checkedPairs, .digitGroups:
             return try decodeDigits(count, encoding, from: &reader, budget: &budget)
         }
     }
@@ -145,6 +146,10 @@ extension TextCodec {
         func put(_ target: UnsafeMutablePointer<UInt8>) -> UnsafeMutablePointer<UInt8> {
             for i in 0..<head.count { target[i] = head[i] }
             return target + head.count
+        }
+        if encoding == .digitGroups {
+            let write = try DigitGroups.read(fitting, digits: digits, from: &reader)
+            return exceptions.merged(count: count, length: length) { i, target in write(i, put(target)) }
         }
         guard encoding != .digitIntegers else {
             let end = DigitPattern.integerEnd(digits: digits)
