@@ -177,7 +177,10 @@ extension MergeRow {
     package mutating func decideLife(_ answer: Life, by: Provenance, at position: Position) {
         self.position = position
         rowCase = nil
-        if answer == .dead, !mutants.contains(.caseLeft) { cases = [:] }
+        if answer == .dead, !mutants.contains(.caseLeft) {
+            // By writes: the delete may be overruled before it goes up, and the parent must learn what stands here then.
+            for group in cases.keys.sorted() { decide(group, groupValues(group), by: by, at: position) }
+        }
         overwritten.append(Overwritten(group: 0, values: [], life: life, cell: lifeCell))
         life = answer
         lifeCell.written = position

@@ -17,6 +17,18 @@ struct NodePageApplier {
     private let nothingPends: Bool
     private let exists: HotStatement
     private let columnOf: [Int?]
+    private var writers: [Shape: Writer] = [:]
+
+    /// Which fields a statement writes.
+    private struct Shape: Hashable {
+        let mask: FieldMask
+        let insert: Bool
+    }
+    private struct Writer {
+        let statement: HotStatement
+        /// In the order of the statement's parameters.
+        let columns: [Int]
+    }
 
     init(_ db: Database, form: Form, scope: ScopeID, merged: Seq, changes: FormChanges) throws {
         self.db = db
@@ -90,19 +102,28 @@ struct NodePageApplier {
         try statement.run()
     }
 
-    private func write(_ index: Int, _ row: RowID, _ mask: FieldMask, insert: Bool) throws {
-        let fields = form.fields.indices.filter { mask.contains(form.fields[$0].number) && columnOf[$0] != nil }
-        if fields.isEmpty && !insert { return }
-        let names = fields.map { form.fields[$0].id }
-        let sql =
-            insert
-            ? "INSERT INTO \(form.table) (\((names + ["id"]).joined(separator: ", "))) VALUES (\(Array(repeating: "?", count: names.count + 1).joined(separator: ", ")))"
-            : "UPDATE \(form.table) SET \(names.map { "\($0) = ?" }.joined(separator: ", ")) WHERE id = ?"
-        let statement = try HotStatement(db, sql)
-        for (parameter, field) in fields.enumerated() {
-            statement.bind(parameter + 1, changes.columns[columnOf[field]!], cell: index)
+    private mutating func write(_ index: Int, _ row: RowID, _ mask: FieldMask, insert: Bool) throws {
+        let shape = Shape(mask: mask, insert: insert)
+        let writer = try writers[shape] ?? makeWriter(shape)
+        if writer.columns.isEmpty && !insert { return }
+        for (parameter, column) in writer.columns.enumerated() {
+            writer.statement.bind(parameter + 1, changes.columns[column], cell: index)
         }
-        statement.bind(fields.count + 1, row.rawValue)
-        try statement.run()
+        writer.statement.bind(writer.columns.count + 1, row.rawValue)
+        try writer.statement.run()
+    }
+
+    /// Pages have few shapes of change: each one's statement is built once.
+    private mutating func makeWriter(_ shape: Shape) throws -> Writer {
+        let fields = form.fields.indices.filter { shape.mask.contains(form.fields[$0].number) && columnOf[$0] != nil }
+        let names = fields.map { form.fields[$0].id }
+        let marks = Array(repeating: "?", count: names.count + 1).joined(separator: ", ")
+        let sql =
+            shape.insert
+            ? "INSERT INTO \(form.table) (\((names + ["id"]).joined(separator: ", "))) VALUES (\(marks))"
+            : "UPDATE \(form.table) SET \((names.isEmpty ? ["id"] : names).map { "\($0) = ?" }.joined(separator: ", ")) WHERE id = ?"
+        let writer = Writer(statement: try HotStatement(db, sql), columns: fields.map { columnOf[$0]! })
+        writers[shape] = writer
+        return writer
     }
 }

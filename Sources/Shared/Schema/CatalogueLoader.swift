@@ -112,7 +112,7 @@ package enum CatalogueLoader {
     }
 
     /// Turns a decoding error into "line N: what", finding the line of the block that the coding path names.
-    private static func describe(_ error: any Error, in text: String) -> String {
+    package static func describe(_ error: any Error, in text: String) -> String {
         guard let error = error as? DecodingError else { return "\(error)" }
         let (context, what): (DecodingError.Context, String) =
             switch error {

@@ -30,7 +30,8 @@ struct CaseFile: Decodable {
         var `do`: String
         /// What a reader should know here.
         var note: String?
-        /// Which row: a form's id or title for the school's example row, or the alias of an added one.
+        /// Which row: a form's id or title for the school's example row ("B.班级信息" for school B's), the alias of an added one, or
+        /// "班级信息/20240102" for whichever living row has that key.
         var row: String?
         var form: String?
         /// add: the name by which later steps call the row.
@@ -41,6 +42,11 @@ struct CaseFile: Decodable {
         var take: [String: Scalar]?
         var life: String?
         var reason: String?
+        /// A decision: why a rule may stay broken, and the version of the case that the operator saw.
+        var explain: String?
+        var version: Int?
+        /// The step must be refused.
+        var refused: Bool?
         /// clock: years by which the node's clock is wrong.
         var years: Int?
         /// wait: how long nobody does anything.
@@ -57,11 +63,14 @@ struct CaseFile: Decodable {
         var author: [String: String]?
         var journal: Int?
         var disputed: Int?
+        /// Living rows of `form`.
+        var rows: Int?
         var agree: Bool?
 
         enum CodingKeys: String, CodingKey, CaseIterable {
-            case who, `do`, note, row, form, alias, `as`, set, take, life, reason, years, days
-            case values, exists, cases, caseKind = "case_kind", candidates, findings, rules, history, author, journal, disputed, agree
+            case who, `do`, note, row, form, alias, `as`, set, take, life, reason, explain, version, refused, years
+            case days, values, exists, cases, caseKind = "case_kind", candidates, findings, rules, history, author, journal, disputed
+            case rows, agree
         }
     }
 

@@ -7,7 +7,9 @@ import Node
 import Shared
 
 struct Rehearsal {
-    static let verbs = ["put", "add", "delete", "sync", "push", "fetch", "settle", "take", "expect", "clock", "wait"]
+    static let verbs = [
+        "put", "add", "delete", "sync", "push", "fetch", "settle", "take", "set", "merge", "distinct", "undo", "expect", "clock", "wait",
+    ]
 
     private let file: CaseFile
     private let world: World
@@ -37,7 +39,12 @@ struct Rehearsal {
             do {
                 if let note = step.note { tell("  \(note)") }
                 try await play(step)
+                guard step.refused != true else { throw Failure(.damaged, "it must be refused, and was not.", next: "") }
             } catch let failure as Failure {
+                if step.refused == true, failure.kind == .refused {
+                    tell("  refused: \(failure.what)")
+                    continue
+                }
                 throw Failure(
                     failure.kind, "\(file.path), line \(file.lines[index]): step \(index + 1) (\(step.who) \(step.do)): \(failure.what)",
                     next: failure.next)
@@ -79,8 +86,9 @@ struct Rehearsal {
         case "wait":
             world.clock.advance(days: step.days ?? 0)
             tell("\(step.days ?? 0) days go by")
-        case "take":
-            try take(step)
+        case "take", "set", "merge", "distinct", "undo":
+            let entry = try decide(step)
+            tell("\(step.who): \(entry.taken); \(entry.reason)")
         default:
             try expect(step)
         }
@@ -88,28 +96,23 @@ struct Rehearsal {
 
     // MARK: writes
 
-    /// How far the writer's clock is from the real one, in seconds.
-    private func skew(_ step: CaseFile.Step) -> Int64 {
-        world.clock.offset + Int64(clocks[step.who] ?? 0) * 31_556_952
-    }
-
     private func put(_ step: CaseFile.Step, _ form: Form, _ row: RowID, _ values: [Int: Value]) throws {
         if world.hubs[step.who] != nil {
             try world.hub(step.who).change(form, row, values, author: author(step), now: world.clock.now)
         } else {
-            try world.node(step.who).change(form, row, values, author: author(step), skew: skew(step))
+            try world.node(step.who).change(form, row, values, author: author(step), years: clocks[step.who] ?? 0, days: world.clock.days)
         }
     }
 
     private func add(_ step: CaseFile.Step, _ form: Form, _ values: [Int: Value]) throws -> RowID {
-        try world.node(step.who).add(form, values, author: author(step), skew: skew(step))
+        try world.node(step.who).add(form, values, author: author(step), years: clocks[step.who] ?? 0, days: world.clock.days)
     }
 
     private func delete(_ step: CaseFile.Step, _ form: Form, _ row: RowID) throws {
         if world.hubs[step.who] != nil {
             try world.hub(step.who).remove(form, row, author: author(step), now: world.clock.now)
         } else {
-            try world.node(step.who).remove(form, row, author: author(step), skew: skew(step))
+            try world.node(step.who).remove(form, row, author: author(step), years: clocks[step.who] ?? 0, days: world.clock.days)
         }
     }
 
@@ -124,6 +127,7 @@ struct Rehearsal {
     private func target(_ step: CaseFile.Step) throws -> (form: Form, row: RowID) {
         let name = step.row ?? file.row ?? ""
         if let found = rows[name] { return found }
+        if name.contains("/") { return try target(key: name, at: step.who) }
         // A form's title, or that of another school: "B.班级信息".
         let parts = name.split(separator: ".", maxSplits: 1).map(String.init)
         let isOther = parts.count == 2 && parts[0].count == 1
@@ -135,6 +139,17 @@ struct Rehearsal {
         throw Failure(.usage, "There is no row '\(name)'.", next: "Rows are \(rows.keys.sorted().joined(separator: ", ")).")
     }
 
+    /// "班级信息/20240102": the living row of that key.
+    private func target(key name: String, at who: String) throws -> (form: Form, row: RowID) {
+        let parts = name.split(separator: "/", maxSplits: 1).map(String.init)
+        let form = try world.catalogue.form(named: parts[0])
+        for candidate in Set(rows.values.filter { $0.form.id == form.id }.map(\.row)) {
+            guard let values = try stored(who, form, candidate) else { continue }
+            if form.key.map({ values[$0].shown }).joined(separator: " ") == parts[1] { return (form, candidate) }
+        }
+        throw Failure(.damaged, "No living row at \(who) has the key '\(parts[1])'.", next: "Compare the file with what happened.")
+    }
+
     private func values(_ set: [String: Scalar]?, _ form: Form) throws -> [Int: Value] {
         var values: [Int: Value] = [:]
         for (name, scalar) in set ?? [:] { values[try form.field(named: name)] = scalar.value == .text("") ? .null : scalar.value }
@@ -143,21 +158,36 @@ struct Rehearsal {
 
     // MARK: decisions
 
-    private func take(_ step: CaseFile.Step) throws {
+    private func decide(_ step: CaseFile.Step) throws -> JournalEntry {
         let desk = OperatorDesk(try world.hub(step.who))
+        let verdict = Verdict(
+            who: author(step), reason: step.reason ?? "演练", version: step.version, explanation: step.explain)
+        if step.do == "undo" {
+            let last = try desk.journal().last { $0.kind != "undo" && $0.undoneBy == nil }
+            guard let last else { throw Failure(.damaged, "there is no decision to undo.", next: "Compare the file with what happened.") }
+            return try desk.undo(last.decision, verdict)
+        }
         let (form, row) = try target(step)
-        let open = try desk.cases().filter { $0.form == form.id && $0.row == row.description }
-        var wanted: [String: String] = [:]
-        for (name, scalar) in step.take ?? [:] { wanted[form.fields[try form.field(named: name)].id] = scalar.value.shown }
+        let open = try desk.cases(form: form.id).filter { $0.row == row.description || $0.otherRow == row.description }
+        let named = try values(step.take ?? step.set, form)
         for item in open {
-            for candidate in item.candidates {
-                let fits = step.life.map { candidate.values["life"] == $0 } ?? (!wanted.isEmpty && wanted.allSatisfy { candidate.values[$0.key] == $0.value })
-                guard fits else { continue }
-                _ = try desk.take(item.number, candidate: candidate.candidate, Verdict(who: author(step), reason: step.reason ?? "演练"))
-                return tell("\(step.who) takes \(step.life ?? describe(step.take)): \(step.reason ?? "演练")")
+            switch step.do {
+            case "take":
+                let wanted = Dictionary(uniqueKeysWithValues: named.map { (form.fields[$0.key].id, $0.value.shown) })
+                let candidate = item.candidates.first { candidate in
+                    step.life.map { candidate.values["life"] == $0 }
+                        ?? (!wanted.isEmpty && wanted.allSatisfy { candidate.values[$0.key] == $0.value })
+                }
+                if let candidate { return try desk.take(item.number, candidate: candidate.candidate, verdict) }
+            case "set":
+                if named.keys.allSatisfy({ item.group.contains(form.fields[$0].id) }) { return try desk.set(item.number, named, verdict) }
+            case "merge":
+                if item.kind == "twins" { return try desk.merge(item.number, verdict) }
+            default:
+                if item.kind == "twins" { return try desk.distinct(item.number, verdict) }
             }
         }
-        throw Failure(.refused, "no open case has that candidate; open are \(open.map(\.candidates))", next: "Compare the file with what happened.")
+        throw Failure(.damaged, "no open case fits; open are \(open.map(\.candidates))", next: "Compare the file with what happened.")
     }
 
     // MARK: expectations
@@ -175,6 +205,10 @@ struct Rehearsal {
         if let exists = step.exists {
             let (form, row) = try target(step)
             try must(try stored(step.who, form, row) != nil, exists, "the row lives at \(step.who)")
+        }
+        if let count = step.rows {
+            let form = try world.catalogue.form(named: step.form ?? "")
+            try must(try world.rows(step.who, form), count, "living rows of \(form.title) at \(step.who)")
         }
         try expectCases(step)
         try expectPaper(step)

@@ -11,12 +11,11 @@ import Synchronization
 
 /// Everybody's clock: the real one, moved on when the story says that days go by.
 final class WorldClock: Sendable {
-    private let moved = Mutex<Int64>(0)
-    /// Seconds that were moved on so far.
-    var offset: Int64 { moved.withLock { $0 } }
+    private let moved = Mutex(0)
+    var days: Int { moved.withLock { $0 } }
     /// Seconds since 1970.
-    var now: Int64 { Int64(Date().timeIntervalSince1970) + offset }
-    func advance(days: Int) { moved.withLock { $0 += Int64(days) * 86_400 } }
+    var now: Int64 { Int64(Date().timeIntervalSince1970) + Int64(days) * 86_400 }
+    func advance(days: Int) { moved.withLock { $0 += days } }
 }
 
 /// A node or hub of a rehearsal, by the name that its file uses: A1, A2 (school A), B1 (school B), province, ministry.
@@ -112,15 +111,18 @@ final class World {
     }
 
     /// Sends, lets the parent merge, fetches.
-    func sync(_ name: String) async throws {
-        try await push(name)
-        _ = try await session(name).run()
+    ///
+    /// - Returns: rows that moved in either direction.
+    @discardableResult func sync(_ name: String) async throws -> Int {
+        let sent = try await push(name)
+        return sent + (try await session(name).run().pulledRows)
     }
 
     /// Sends and lets the parent merge.
-    func push(_ name: String) async throws {
-        _ = try await session(name).run(pull: false)
+    @discardableResult func push(_ name: String) async throws -> Int {
+        let report = try await session(name).run(pull: false)
         try await hubs[name == "province" ? "ministry" : "province"]!.worker.drain()
+        return report.pushedRows
     }
 
     func fetch(_ name: String) async throws {
@@ -144,11 +146,21 @@ final class World {
 
     /// Everybody exchanges with everybody until nothing moves.
     func settle() async throws {
-        for _ in 0..<4 {
-            for name in nodes.keys.sorted() { try await sync(name) }
-            try await sync("province")
+        for _ in 0..<Self.settleRounds {
+            var moved = 0
+            for name in nodes.keys.sorted() + ["province"] { moved += try await sync(name) }
+            if moved == 0 { return }
         }
-        for name in nodes.keys.sorted() { try await sync(name) }
+        throw Failure(.damaged, "After \(Self.settleRounds) rounds of syncs something still moves.", next: "Report this as a bug.")
+    }
+    /// Three tiers need four: up, a verdict down, an answer to it, and a quiet one.
+    private static let settleRounds = 10
+
+    /// Living rows of a form, of all schools at a hub.
+    func rows(_ name: String, _ form: Form) throws -> Int {
+        if let site = nodes[name] { return try site.node.digests()[form.id]?.rows ?? 0 }
+        let hub = try hub(name)
+        return try hub.schools().reduce(0) { $0 + (try hub.digests(school: $1.code)[form.id]?.rows ?? 0) }
     }
 
     /// The digest of every form of a school at every replica that holds it; one entry when they agree.

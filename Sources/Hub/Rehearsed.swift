@@ -1,0 +1,74 @@
+// Writes of a rehearsal at a hub, and what it looks up there: a hub that corrects what it owns, without the rules of `put`.
+
+import GRDB
+import Shared
+
+extension HubHome {
+    /// Writes a living row's cells here; a cell that is disputed here gets one more candidate.
+    package func change(_ form: Form, _ row: RowID, _ values: [Int: Value], author: String, now: Int64) throws {
+        try rewrite(form, row, author: author, now: now) { row, by, seen in
+            for (index, group) in form.groups.enumerated() {
+                let new = group.fields.map { values[$0] ?? row.values[$0] }
+                if new == row.groupValues(index) { continue }
+                if row.cases[index] == nil {
+                    row.put(index, new, by: by)
+                } else {
+                    row.dispute(index, Candidate(by: by, values: new, life: .unchanged, cursor: seen))
+                }
+            }
+        }
+    }
+
+    /// Deletes a row of which nothing is disputed here.
+    package func remove(_ form: Form, _ row: RowID, author: String, now: Int64) throws {
+        try rewrite(form, row, author: author, now: now) { row, by, _ in
+            guard row.rowCase == nil, row.cases.isEmpty else {
+                throw Failure(.refused, "Something of the row is disputed here.", next: "Decide the case first.")
+            }
+            row.put(life: .dead, by: by)
+        }
+    }
+
+    private func rewrite(
+        _ form: Form, _ id: RowID, author: String, now: Int64, _ body: (inout MergeRow, Provenance, Position) throws -> Void
+    ) throws {
+        try database.write { db in
+            var (store, row) = try find(db, form, id)
+            let seen = store.logEnd
+            row.position = seen.next(inEpoch: epoch)
+            try body(&row, Provenance(writer: .hub, stamp: Stamp(origin: keys.site, author: author, time: now)), seen)
+            guard row.moved else { return }
+            try store.save([row])
+            try store.append(Extent(merged: nil, rows: [(form.number, id)]), upTo: row.position)
+            _ = try FindingsRefresher(rules: rules).refresh(db, store: &store, touched: [(form.number, id)])
+        }
+    }
+
+    private func find(_ db: Database, _ form: Form, _ id: RowID) throws -> (store: SQLiteScopeStore, row: MergeRow) {
+        let scope = try Int64.fetchOne(db, sql: "SELECT scope FROM \(form.table) WHERE id = ?", arguments: [id.rawValue])
+        guard let scope else {
+            throw Failure(.refused, "The row has not reached this hub.", next: "Let it be sent first.")
+        }
+        var store = try SQLiteScopeStore(db, scope: ScopeID(key: scope))
+        return (store, try store.load(form, [id])[id]!)
+    }
+
+    /// A field's overwritten values, oldest first.
+    package func history(_ form: Form, _ row: RowID, field: Int) throws -> [Value] {
+        let group = form.groups.first { $0.fields.contains(field) }!
+        return try database.read { db in
+            try String.fetchAll(
+                db, sql: "SELECT old FROM zz_history WHERE form = ? AND id = ? AND field_group = ? ORDER BY replaced, written",
+                arguments: [form.number, row.rawValue, group.number]
+            ).map { ValuesJSON.decode($0)[group.fields.firstIndex(of: field)!] }
+        }
+    }
+
+    /// Who typed what stands in a field.
+    package func author(_ form: Form, _ row: RowID, field: Int) throws -> String {
+        try database.read { db in
+            let group = form.groups.firstIndex { $0.fields.contains(field) }!
+            return try find(db, form, row).row.cells[group].by.stamp.author
+        }
+    }
+}
