@@ -145,12 +145,11 @@ class Replica:
 
     def decide_row(self, r, life, time):
         row = self.row(r)
+        if life == DEAD and self.bug != 'case_left':        # deleting decides the row's open cases too, by writes: the delete
+            for g in sorted(g for g, case in row.cases.items() if case):        # may be overruled before it goes up
+                self.decide(r, g, row.cells[g].op.value, time)
         hist = row.covers().union(*(o.covers for _, o, _ in row.case))
-        row.case = []
-        if life == DEAD:
-            if self.bug != 'case_left':                     # deleting decides the row's open cases too
-                hist = hist.union(*(o.covers for case in row.cases.values() for o, _ in case))
-            row.cases = {}
+        row.case, row.cases = [], {} if life == DEAD else row.cases
         self.write(r, LIFE, Op(r, LIFE, hist, (self.site, time), life), SELF)
         if life == ALIVE:
             self.whole(r)
