@@ -4,7 +4,7 @@ import Glibc
 import Testing
 
 /// Files of a home that are not what they should be, disks that are full, and programs that come at the same time.
-@Suite("Bad stores and busy homes", .timeLimit(.minutes(5)))
+@Suite("Bad stores and busy homes", .timeLimit(.minutes(10)))
 struct BadInputStoreTests {
     private func hash(_ path: String) throws -> String {
         SHA256.hash(data: try Data(contentsOf: URL(fileURLWithPath: path))).description

@@ -4,7 +4,7 @@ import Testing
 @testable import Shared
 
 /// What an enrolled site can send to a real hub: nothing of it may stop the hub, be stored unchecked, or hold up the rest.
-@Suite("Bad segments and requests", .timeLimit(.minutes(5)))
+@Suite("Bad segments and requests", .timeLimit(.minutes(10)))
 struct BadInputWireTests {
     private func received(_ hub: Replica) async throws -> Int {
         let ended = try await Programs.run(

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// Workbooks as they really arrive: each fault gets its place and a way out, and no row becomes formal by accident.
-@Suite("Bad workbooks", .timeLimit(.minutes(5)))
+@Suite("Bad workbooks", .timeLimit(.minutes(10)))
 struct BadInputWorkbookTests {
     static let form = "general.student.basic"
     static let table = "general_student_basic"

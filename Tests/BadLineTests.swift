@@ -4,7 +4,7 @@ import Shared
 import Testing
 
 /// Hubs that are down, slow, cut off or something else altogether: nothing is lost, and the next sync goes on.
-@Suite("Bad lines", .timeLimit(.minutes(5)))
+@Suite("Bad lines", .timeLimit(.minutes(10)))
 struct BadLineTests {
     /// A node with three rows that has joined a hub over a line that can be made bad.
     private struct Joined {

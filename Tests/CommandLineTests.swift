@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// The surface that scripts rely on: exit codes, --json, help, and sentences for what was typed wrongly.
-@Suite("Command line", .timeLimit(.minutes(5)))
+@Suite("Command line", .timeLimit(.minutes(10)))
 struct CommandLineTests {
     private func zzsync(_ words: String..., environment: [String: String] = [:]) async throws -> Ended {
         try await Programs.run(Programs.zzsync, words, environment: environment)

@@ -3,7 +3,7 @@ import Testing
 @Suite("The demo")
 struct DemoTests {
     /// The week that `make demo` plays, with a small school.
-    @Test(.timeLimit(.minutes(5)))
+    @Test(.timeLimit(.minutes(10)))
     func everyNumberIsWhatItMustBe() async throws {
         let ended = try await Child(
             Programs.python,

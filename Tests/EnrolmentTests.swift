@@ -2,7 +2,7 @@ import Foundation
 import Shared
 import Testing
 
-@Suite("Invites and joining", .timeLimit(.minutes(5)))
+@Suite("Invites and joining", .timeLimit(.minutes(10)))
 struct EnrolmentTests {
     @Test func anInviteWorksOnce() async throws {
         let world = try World()

@@ -3,7 +3,7 @@ import Shared
 import Testing
 
 /// A hub with a certificate of its own making, as a province without an authority would run it.
-@Suite("TLS", .timeLimit(.minutes(5)))
+@Suite("TLS", .timeLimit(.minutes(10)))
 struct TLSTests {
     /// A self-signed certificate by openssl: the paths of certificate and key.
     private func certificate(_ world: World, _ name: String) async throws -> (certificate: String, key: String) {

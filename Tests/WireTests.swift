@@ -279,7 +279,7 @@ struct BackoffTests {
 
 // MARK: CurlTransport
 
-@Suite("libcurl against a scripted server", .timeLimit(.minutes(1)))
+@Suite("libcurl against a scripted server", .timeLimit(.minutes(10)))
 struct CurlTransportTests {
     let keys = SiteKeys()
     let hub = SiteKeys()

@@ -140,6 +140,11 @@ struct MemoryStore: ScopeStore {
         if let (site, seq) = extent.merged { merges[site, default: []].append((seq, upTo)) }
     }
 
+    func logEnd(beforeChangesOf site: SiteID, after seq: Seq) -> Position? {
+        guard let first = merges[site]?.filter({ $0.seq > seq }).map(\.at).min() else { return nil }
+        return merges.values.flatMap { $0 }.map(\.at).filter { $0 < first }.max() ?? Position.none
+    }
+
     func merged(of site: SiteID) -> Seq { done[site] ?? .none }
 
     mutating func count(_ counts: CellCounts, sent: Int, of site: SiteID, upTo: Seq) {

@@ -75,7 +75,7 @@ package actor MergeWorker {
         let older = try home.inbox.oldestQuarantinedCursor(segment.scope, segment.site, before: segment.first)
         let cursor = min(header.cursor, older ?? header.cursor)
         do {
-            try await commit(body, header, cursor: cursor, scope: segment.scope)
+            try await commit(body, header, cursor: cursor, segment, number)
         } catch let error as DatabaseError where Self.isOfTheSegment(error) {
             // One segment that the store will not take must not stop the schools behind it.
             return try home.inbox.quarantine(number, reason: "the store refuses it: \(error.message ?? "")")
@@ -90,12 +90,19 @@ package actor MergeWorker {
         [.SQLITE_CONSTRAINT, .SQLITE_MISMATCH, .SQLITE_TOOBIG, .SQLITE_RANGE, .SQLITE_ERROR].contains(error.resultCode)
     }
 
-    private func commit(_ body: SegmentBody, _ header: SegmentHeader, cursor: Position, scope: ScopeID) async throws {
+    private func commit(
+        _ body: SegmentBody, _ header: SegmentHeader, cursor: Position, _ segment: ReceivedSegment, _ number: Int64
+    ) async throws {
         let home = home
         let now = now()
         try await home.database.write { db in
-            var store = try SQLiteScopeStore(db, scope: scope)
-            let merger = SegmentMerger(catalogue: home.catalogue, hub: home.keys.site, now: now, epoch: home.epoch)
+            // A released segment lies below what is merged already: that it was merged is noted by itself.
+            let note = "released \(number)"
+            if segment.isReleased, try Meta.integer(db, note) != nil { return }
+            var store = try SQLiteScopeStore(db, scope: segment.scope)
+            var merger = SegmentMerger(catalogue: home.catalogue, hub: home.keys.site, now: now, epoch: home.epoch)
+            merger.isReleased = segment.isReleased
+            if segment.isReleased { try Meta.set(db, note, now) }
             let (_, touched) = try merger.merge(body, header: header, cursor: cursor, into: &store)
             _ = try FindingsRefresher(rules: home.rules).refresh(db, store: &store, touched: touched)
             KillPoint.reach("merge.write")

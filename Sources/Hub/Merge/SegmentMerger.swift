@@ -21,6 +21,8 @@ struct SegmentMerger {
     let epoch: Int
     /// The child is a restored node: its older incarnation, and until when that one counts as this.
     var parentIncarnation: (site: SiteID, limit: Position)?
+    /// The segment was in quarantine: cells that its site has written since are passed over.
+    var isReleased = false
     /// The tests' mistakes; empty everywhere else.
     var mutants: MergeMutant = []
 
@@ -32,11 +34,13 @@ struct SegmentMerger {
         _ body: SegmentBody, header: SegmentHeader, cursor: Position, into store: inout Store
     ) throws -> (report: MergeReport, touched: [(form: FormNumber, row: RowID)]) {
         let site = header.site
-        let done = try store.merged(of: site)
-        guard header.lastSeq > done else { return (MergeReport(), []) }
+        let newest = try store.merged(of: site)
+        guard header.lastSeq > newest || isReleased else { return (MergeReport(), []) }
+        let done = isReleased ? header.firstSeq.advanced(by: -1) : newest
+        let since = isReleased ? try store.logEnd(beforeChangesOf: site, after: header.lastSeq) : nil
         var report = MergeReport()
         var next = store.logEnd.next(inEpoch: epoch)
-        var extent = Extent(merged: (site, header.lastSeq))
+        var extent = Extent(merged: header.lastSeq > newest ? (site, header.lastSeq) : nil)
         let by = body.stamps.map { Provenance(writer: .child(site), stamp: $0) }
         var seq = header.firstSeq
         for changes in body.forms {
@@ -44,7 +48,7 @@ struct SegmentMerger {
             let start = max(0, Int(done.rawValue - seq.rawValue + 1))
             if start < changes.count {
                 try merge(
-                    form, changes, from: start, by: by, site: site, cursor: cursor, into: &store, next: &next,
+                    form, changes, from: start, by: by, writtenSince: since, cursor: cursor, into: &store, next: &next,
                     extent: &extent, report: &report)
             }
             seq = seq.advanced(by: changes.count)
@@ -57,7 +61,7 @@ struct SegmentMerger {
     }
 
     private func merge<Store: ScopeStore>(
-        _ form: Form, _ changes: FormChanges, from start: Int, by: [Provenance], site: SiteID, cursor: Position,
+        _ form: Form, _ changes: FormChanges, from start: Int, by: [Provenance], writtenSince since: Position?, cursor: Position,
         into store: inout Store, next: inout Position, extent: inout Extent, report: inout MergeReport
     ) throws {
         let all = form.allFields
@@ -74,12 +78,12 @@ struct SegmentMerger {
         let freshSet = fresh.count == changes.count - start && known.isEmpty ? nil : Set(fresh).subtracting(knownSet)
         guard let freshSet else { return }
         try judge(
-            form, changes, (start..<changes.count).filter { !freshSet.contains($0) }, by: by, cursor: cursor, into: &store,
-            next: &next, extent: &extent, report: &report)
+            form, changes, (start..<changes.count).filter { !freshSet.contains($0) }, by: by, writtenSince: since,
+            cursor: cursor, into: &store, next: &next, extent: &extent, report: &report)
     }
 
     private func judge<Store: ScopeStore>(
-        _ form: Form, _ changes: FormChanges, _ indices: [Int], by: [Provenance], cursor: Position,
+        _ form: Form, _ changes: FormChanges, _ indices: [Int], by: [Provenance], writtenSince since: Position?, cursor: Position,
         into store: inout Store, next: inout Position, extent: inout Extent, report: inout MergeReport
     ) throws {
         let context = JudgeContext(hub: hub, now: now, parentIncarnation: parentIncarnation)
@@ -93,9 +97,10 @@ struct SegmentMerger {
             row.moved = false
             row.mutants = mutants
             row.counts = CellCounts()
-            let change = IncomingChange(
+            var change = IncomingChange(
                 by: by[Int(changes.stamps[index])], cursor: cursor,
                 groups: groups(form, changes, index, columns, present: row.values), life: changes.life[index])
+            if let since { row.dropOvertaken(&change, since) }
             row.judge(change, at: next, context)
             if row.moved {
                 next = next.advanced(by: 1)
@@ -123,6 +128,22 @@ struct SegmentMerger {
                 guard mask.contains(form.fields[field].number) else { return present[field] }
                 return columns[field].map { changes.columns[$0][index] } ?? .null
             })
+        }
+    }
+}
+
+extension MergeRow {
+    /// Takes out of a released change what its site has written again since: the later word of one author stands.
+    fileprivate mutating func dropOvertaken(_ change: inout IncomingChange, _ since: Position) {
+        let writer = change.by.writer
+        let before = change.groups.count
+        change.groups.removeAll { group, _ in
+            cells[group].by.writer == writer && cells[group].written > since
+        }
+        counts.overtaken += before - change.groups.count
+        if change.life != .unchanged, lifeCell.by.writer == writer, lifeCell.written > since {
+            change.life = .unchanged
+            counts.overtaken += 1
         }
     }
 }

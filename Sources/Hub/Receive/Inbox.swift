@@ -23,6 +23,8 @@ package struct ReceivedSegment: Sendable {
     package var first: Seq
     package var last: Seq
     package var bytes: [UInt8]
+    /// It was in quarantine: later segments of its site may be merged already.
+    package var isReleased = false
 }
 
 package struct QuarantinedSegment: Codable, Sendable {
@@ -63,13 +65,13 @@ package final class Inbox: Sendable {
                       last INT NOT NULL,
                       chain BLOB NOT NULL,                          -- hash of the segment's header
                       received_at INT NOT NULL,
-                      state TEXT NOT NULL,                          -- waiting | merged | quarantined
+                      state TEXT NOT NULL,                          -- waiting | merged | quarantined | released
                       reason TEXT,
                       cursor INT NOT NULL,
                       bytes BLOB NOT NULL,
                       UNIQUE (scope, site, first)
                     ) STRICT;
-                    CREATE INDEX IF NOT EXISTS received_waiting ON received (number) WHERE state = 'waiting';
+                    CREATE INDEX IF NOT EXISTS received_waiting ON received (number) WHERE state IN ('waiting', 'released');
                     """)
         }
     }
@@ -169,12 +171,12 @@ package final class Inbox: Sendable {
     /// The oldest segment that waits; nil when there is none.
     func nextWaiting() throws -> (number: Int64, segment: ReceivedSegment)? {
         try database.read { db in
-            try Row.fetchOne(db, sql: "SELECT * FROM received WHERE state = 'waiting' ORDER BY number LIMIT 1").map {
+            try Row.fetchOne(db, sql: "SELECT * FROM received WHERE state IN ('waiting', 'released') ORDER BY number LIMIT 1").map {
                 (
                     $0["number"],
                     ReceivedSegment(
                         scope: ScopeID(key: $0["scope"]), site: SiteID(key: $0["site"]), first: Seq($0["first"]),
-                        last: Seq($0["last"]), bytes: Array($0["bytes"] as Data))
+                        last: Seq($0["last"]), bytes: Array($0["bytes"] as Data), isReleased: $0["state"] as String == "released")
                 )
             }
         }
@@ -206,7 +208,7 @@ package final class Inbox: Sendable {
     package func release(_ number: Int64) throws -> Bool {
         try database.write { db in
             try db.execute(
-                sql: "UPDATE received SET state = 'waiting', reason = NULL WHERE number = ? AND state = 'quarantined'",
+                sql: "UPDATE received SET state = 'released', reason = NULL WHERE number = ? AND state = 'quarantined'",
                 arguments: [number])
             return db.changesCount > 0
         }
@@ -226,7 +228,7 @@ package final class Inbox: Sendable {
     }
 
     package func waitingCount() throws -> Int {
-        try database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM received WHERE state = 'waiting'")! }
+        try database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM received WHERE state IN ('waiting', 'released')")! }
     }
 }
 

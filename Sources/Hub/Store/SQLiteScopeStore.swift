@@ -182,12 +182,22 @@ struct SQLiteScopeStore: ScopeStore {
                 arguments: [scope.key, site.key]) ?? 0)
     }
 
+    func logEnd(beforeChangesOf site: SiteID, after seq: Seq) throws -> Position? {
+        guard let first = try Int64.fetchOne(
+            db, sql: "SELECT min(last) FROM zz_extent WHERE scope = ? AND site = ? AND last_seq > ?",
+            arguments: [scope.key, site.key, seq.rawValue])
+        else { return nil }
+        let before = try Int64.fetchOne(
+            db, sql: "SELECT max(last) FROM zz_extent WHERE scope = ? AND last < ?", arguments: [scope.key, first])
+        return Position(before ?? 0)
+    }
+
     mutating func count(_ counts: CellCounts, sent: Int, of site: SiteID, upTo: Seq) throws {
         try db.cachedStatement(
             sql: """
                 INSERT INTO zz_child (scope, site, merged, sent, merged_cells, equal, disputed, overtaken)
                 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-                ON CONFLICT (scope, site) DO UPDATE SET merged = excluded.merged, sent = sent + excluded.sent,
+                ON CONFLICT (scope, site) DO UPDATE SET merged = max(merged, excluded.merged), sent = sent + excluded.sent,
                   merged_cells = merged_cells + excluded.merged_cells, equal = equal + excluded.equal,
                   disputed = disputed + excluded.disputed, overtaken = overtaken + excluded.overtaken
                 """

@@ -37,6 +37,8 @@ protocol ScopeStore {
     mutating func append(_ extent: Extent, upTo: Position) throws
 
     func merged(of site: SiteID) throws -> Seq
+    /// Where the log ended before the first change of `site` after `seq` was merged; nil when there is none.
+    func logEnd(beforeChangesOf site: SiteID, after seq: Seq) throws -> Position?
     mutating func count(_ counts: CellCounts, sent: Int, of site: SiteID, upTo: Seq) throws
     /// Stores what the rules say of these rows, instead of what they said before.
     mutating func replaceFindings(_ form: Form, rows: [RowID], with findings: [Finding]) throws

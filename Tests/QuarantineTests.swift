@@ -1,0 +1,44 @@
+import Foundation
+import Testing
+
+@testable import Hub
+@testable import Node
+@testable import Shared
+@testable import zzsync
+
+/// A segment that could not be understood, released after later ones of its site were merged: nothing of it is lost, and the
+/// later word of the same author stands.
+@Suite struct QuarantineTests {
+    private static let catalogue = try! CatalogueLoader.embedded()
+
+    @Test func aReleasedSegmentIsMergedBelowWhatCameLater() async throws {
+        let world = try await zzsync.World(catalogue: Self.catalogue, nodes: ["A1"])
+        let node = try world.node("A1")
+        let rows = try node.addExamples(author: "初始数据", school: "A")
+        try await world.settle()
+        let home = try world.hub("province")
+        let (form, row) = try #require(rows["general.student.attribute"])
+        func write(_ field: String, _ text: String) throws {
+            try node.change(form, row, [try form.field(named: field): .text(text)], author: "业务员")
+        }
+
+        try write("home_address", "示例路1号")
+        try write("postal_code", "450001")
+        _ = try await world.nodes["A1"]!.session.run(pull: false)
+        let (number, _) = try #require(try home.inbox.nextWaiting())
+        try home.inbox.quarantine(number, reason: "a test cannot read it")
+        try write("home_address", "示例路2号")
+        try await world.sync("A1")
+        #expect(try home.values(form, row)?[form.field(named: "home_address")] == .text("示例路2号"))
+        #expect(try home.values(form, row)?[form.field(named: "postal_code")] != .text("450001"))
+
+        #expect(try home.inbox.release(number))
+        try await MergeWorker(home).drain()
+        #expect(try home.values(form, row)?[form.field(named: "home_address")] == .text("示例路2号"), "the later word stands")
+        #expect(try home.values(form, row)?[form.field(named: "postal_code")] == .text("450001"), "nothing is lost")
+        #expect(try home.inbox.quarantined().isEmpty)
+        #expect(try OperatorDesk(home).cases().isEmpty, "one author, no case")
+        try await world.settle()
+        #expect(Set(try world.digests(school: "A").values).count == 1)
+    }
+}
