@@ -20,30 +20,33 @@ struct ClaimKeeper {
 
     /// Brings the claims of a scope up to its log's end.
     func update(scope: ScopeID) async throws {
-        let home = home
-        try await home.database.write { db in
-            let claimed = try Int64.fetchOne(db, sql: "SELECT claimed FROM zz_scope WHERE scope = ?", arguments: [scope.key]) ?? 0
-            var store = try SQLiteScopeStore(db, scope: scope)
-            guard store.logEnd.rawValue > claimed else { return }
-            var touched: [FormNumber: Set<RowID>] = [:]
-            let extents = try Row.fetchCursor(
-                db, sql: "SELECT rows FROM zz_extent WHERE scope = ? AND last > ?", arguments: [scope.key, claimed])
-            while let extent = try extents.next() {
-                for (form, row) in try ExtentRows.unpack(Array(extent["rows"] as Data)) { touched[form, default: []].insert(row) }
-            }
-            for (number, rows) in touched.sorted(by: { $0.key < $1.key }) {
-                guard let form = home.catalogue[number: number], !form.key.isEmpty else { continue }
-                var rows = rows.sorted()
-                // Merging equal twins moves rows; what they claim now may be twins again.
-                while !rows.isEmpty {
-                    try update(db, form, rows, store: &store)
-                    let ids = "[" + rows.map(\.description).joined(separator: ",") + "]"
-                    rows = try TwinMerger.mergeEqual(db, home, form, store: &store, ids: ids)
-                }
-            }
-            try db.execute(
-                sql: "UPDATE zz_scope SET claimed = ? WHERE scope = ?", arguments: [store.logEnd.rawValue, scope.key])
+        let keeper = self
+        try await home.database.write { try keeper.update($0, scope: scope) }
+    }
+
+    /// The same in the caller's transaction.
+    func update(_ db: Database, scope: ScopeID) throws {
+        let claimed = try Int64.fetchOne(db, sql: "SELECT claimed FROM zz_scope WHERE scope = ?", arguments: [scope.key]) ?? 0
+        var store = try SQLiteScopeStore(db, scope: scope)
+        guard store.logEnd.rawValue > claimed else { return }
+        var touched: [FormNumber: Set<RowID>] = [:]
+        let extents = try Row.fetchCursor(
+            db, sql: "SELECT rows FROM zz_extent WHERE scope = ? AND last > ?", arguments: [scope.key, claimed])
+        while let extent = try extents.next() {
+            for (form, row) in try ExtentRows.unpack(Array(extent["rows"] as Data)) { touched[form, default: []].insert(row) }
         }
+        for (number, rows) in touched.sorted(by: { $0.key < $1.key }) {
+            guard let form = home.catalogue[number: number], !form.key.isEmpty else { continue }
+            var rows = rows.sorted()
+            // Merging equal twins moves rows; what they claim now may be twins again.
+            while !rows.isEmpty {
+                try update(db, form, rows, store: &store)
+                let ids = "[" + rows.map(\.description).joined(separator: ",") + "]"
+                rows = try TwinMerger.mergeEqual(db, home, form, store: &store, ids: ids)
+            }
+        }
+        try db.execute(
+            sql: "UPDATE zz_scope SET claimed = ? WHERE scope = ?", arguments: [store.logEnd.rawValue, scope.key])
     }
 
     private func update(_ db: Database, _ form: Form, _ rows: [RowID], store: inout SQLiteScopeStore) throws {

@@ -14,6 +14,7 @@ struct Ruling {
     private var store: SQLiteScopeStore
     private var next: Position
     private var touched: [(form: FormNumber, row: RowID)] = []
+    private var formerKeys: [FormNumber: Set<String>] = [:]
     private var value = ""
     /// What an undo puts back, as JSON.
     var before = ""
@@ -181,6 +182,7 @@ struct Ruling {
         guard changed.moved else { return }
         try store.save([changed])
         touched.append((changed.form.number, changed.id))
+        formerKeys[changed.form.number, default: []].formUnion(changed.formerKeys)
     }
 
     /// Writes log, findings and journal.
@@ -190,8 +192,9 @@ struct Ruling {
         let position = next.advanced(by: -1)
         if !touched.isEmpty {
             try store.append(Extent(merged: nil, rows: touched), upTo: position)
-            _ = try FindingsRefresher(rules: home.rules).refresh(db, store: &store, touched: touched)
-            let broken = try Self.errors(db, store.scope, row.form, row.id).subtracting(errorsBefore)
+            _ = try FindingsRefresher(rules: home.rules).refresh(
+                db, store: &store, touched: touched, formerKeys: formerKeys)
+            let broken = try brokenByTheResult()
             guard broken.isEmpty || verdict.explanation != nil || kind == "undo" else {
                 throw Failure(
                     .refused, "The result breaks a rule: \(broken.sorted().joined(separator: "; ")).",
@@ -208,11 +211,22 @@ struct Ruling {
                 number, kind, verdict.who, now, reason, taken, value, before, position.rawValue, verdict.batch,
             ])
         let decision = db.lastInsertedRowID
+        // A decision can make twins, or unmake them.
+        try ClaimKeeper(home: home).update(db, scope: store.scope)
         if kind != "undo" {
             try db.execute(
                 sql: "UPDATE zz_case SET closed_at = ?, decision = ? WHERE number = ?", arguments: [now, decision, number])
         }
         return JournalEntry(try Row.fetchOne(db, sql: "SELECT * FROM zz_decision WHERE decision = ?", arguments: [decision])!)
+    }
+
+    /// What the row breaks now: by the fields that were decided, or what it did not break before.
+    private func brokenByTheResult() throws -> Set<String> {
+        let now = try Self.errors(db, store.scope, row.form, row.id)
+        guard let group else { return now.subtracting(errorsBefore) }
+        let decided = Set(row.form.groups[group].fields.map { row.form.fields[$0].id })
+        let about = Set(row.form.rules.filter { !decided.isDisjoint(with: $0.fields) }.map(\.message))
+        return now.filter { about.contains($0) || !errorsBefore.contains($0) }
     }
 
     private static func errors(_ db: Database, _ scope: ScopeID, _ form: Form, _ row: RowID) throws -> Set<String> {

@@ -11,6 +11,7 @@ struct HubPageApplier {
     private let context: JudgeContext
     private var store: SQLiteScopeStore
     private var summary = PullSummary()
+    private var formerKeys: [FormNumber: Set<String>] = [:]
 
     init(_ db: Database, hub home: HubHome, scope: ScopeID, merged: Seq, now: Int64) throws {
         self.db = db
@@ -46,7 +47,9 @@ struct HubPageApplier {
         }
         guard !extent.rows.isEmpty else { return summary }
         try store.append(extent, upTo: next.advanced(by: -1))
-        _ = try FindingsRefresher(rules: home.rules).refresh(db, store: &store, touched: extent.rows)
+        _ = try FindingsRefresher(rules: home.rules).refresh(
+            db, store: &store, touched: extent.rows, formerKeys: formerKeys)
+        try ClaimKeeper(home: home).update(db, scope: scope)
         return summary
     }
 
@@ -65,6 +68,7 @@ struct HubPageApplier {
         pull.apply(changes, range, stamps: stamps)
         if pull.held != held { try Held.store(db, scope: scope, form: form, row: id, pull.held) }
         if pull.row.moved || pull.learned { try store.save([pull.row]) }
+        formerKeys[form.number, default: []].formUnion(pull.row.formerKeys)
         return pull.row.moved
     }
 }

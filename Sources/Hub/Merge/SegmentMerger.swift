@@ -11,6 +11,8 @@ struct MergeReport: Sendable {
     var counts = CellCounts()
     var findings = 0
     var casesOpened = 0
+    /// Natural keys that rows had before.
+    var formerKeys: [FormNumber: Set<String>] = [:]
 }
 
 struct SegmentMerger {
@@ -114,6 +116,7 @@ struct SegmentMerger {
             report.casesOpened += max(0, row.cases.count + (row.rowCase == nil ? 0 : 1) - casesBefore)
         }
         for id in changed.keys { changed[id]!.moved = true }
+        for row in changed.values { report.formerKeys[form.number, default: []].formUnion(row.formerKeys) }
         try store.save(Array(changed.values))
     }
 
