@@ -101,8 +101,11 @@ extension Pending {
         var pending = Pending()
         let statement = try HotStatement(
             db,
-            // The plus keeps the planner on the row's index: by seq it would read all that waits, for every row.
-            "SELECT fields_low, fields_high, life FROM zz_unsettled WHERE scope = ? AND form = ? AND id = ? AND +seq > ?")
+            // Without the hint the planner takes the primary key and reads all that waits, for every row.
+            """
+            SELECT fields_low, fields_high, life FROM zz_unsettled INDEXED BY zz_unsettled_row
+            WHERE scope = ? AND form = ? AND id = ? AND seq > ?
+            """)
         defer { statement.reset() }
         statement.bind(1, scope.key)
         statement.bind(2, Int64(form))
