@@ -103,7 +103,9 @@ package actor MergeWorker {
             var merger = SegmentMerger(catalogue: home.catalogue, hub: home.keys.site, now: now, epoch: home.epoch)
             merger.isReleased = segment.isReleased
             if segment.isReleased { try Meta.set(db, note, now) }
-            let (report, touched) = try merger.merge(body, header: header, cursor: cursor, into: &store)
+            let (report, touched) = try merger.merge(
+                // Nobody can have seen more of this log than there is.
+                body, header: header, cursor: min(cursor, store.logEnd), into: &store)
             _ = try FindingsRefresher(rules: home.rules).refresh(
                 db, store: &store, touched: touched, formerKeys: report.formerKeys)
             KillPoint.reach("merge.write")
