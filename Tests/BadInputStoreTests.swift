@@ -241,13 +241,24 @@ struct BadInputStoreTests {
         _ = roomy
     }
 
+    /// Asked of the system once; where it says no, the test is reported as skipped, not as passed.
+    private static let canMount: Bool = {
+        let probe = Process()
+        probe.executableURL = URL(fileURLWithPath: "/usr/bin/unshare")
+        probe.arguments = ["-m", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+        probe.standardError = FileHandle.nullDevice
+        guard (try? probe.run()) != nil else { return false }
+        probe.waitUntilExit()
+        return probe.terminationStatus == 0
+    }()
+
     /// A real small disk, in a mount namespace of its own that ends with its processes; needs root.
-    @Test(.enabled(if: geteuid() == 0)) func aRealFullDiskLosesNothing() async throws {
+    @Test(.enabled(if: canMount, "this machine lets nobody mount a small disk")) func aRealFullDiskLosesNothing() async throws {
         let world = try World()
         try FileManager.default.createDirectory(atPath: world.path("disk"), withIntermediateDirectories: true)
         let put = "put general.major major_catalogue=2021 major_code=710201 schooling_length=3 established_month=2005-09 major_status=1"
         let script = """
-            mount -t tmpfs -o size=700k tmpfs '\(world.path("disk"))' || { echo unmountable; exit 0; }
+            mount -t tmpfs -o size=700k tmpfs '\(world.path("disk"))' || exit 92
             export ZZSYNC_HOME='\(world.path("disk/a"))'
             Z='\(Programs.zzsync)'
             "$Z" init --school \(World.school) --type vocational_continuing --name 校 || exit 90
@@ -260,7 +271,6 @@ struct BadInputStoreTests {
             "$Z" doctor; echo "doctor $?"
             """
         let ended = try await Programs.run("/usr/bin/unshare", ["-m", "sh", "-c", script])
-        guard !ended.out.contains("unmountable"), ended.code != 1 else { return }      // a container without the right
         ended.expect(0, "full 6", "is full", "Free some space", "freed 0", "ZY01", "ZY02", "doctor 0")
     }
 }

@@ -4,23 +4,6 @@ import Testing
 
 @testable import Shared
 
-/// Replays: the seed is the test's argument, so a failure names it.
-private struct Seeded: RandomNumberGenerator {
-    var state: UInt64
-    init(_ seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 | 1 }
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ z >> 30) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ z >> 27) &* 0x94D0_49BB_1331_11EB
-        return z ^ z >> 31
-    }
-    mutating func below(_ limit: Int) -> Int { Int(next() % UInt64(limit)) }
-    mutating func chance(_ percent: Int) -> Bool { below(100) < percent }
-}
-
-private let key = try! Curve25519.Signing.PrivateKey(rawRepresentation: (0..<32).map { UInt8($0) })
-
 private func seal(
     _ body: SegmentBody, kind: SegmentHeader.Kind = .changes, decoding: ContentHash = SegmentCodec.decodingHash
 ) throws -> SealedSegment {
@@ -28,11 +11,11 @@ private func seal(
         body: body, kind: kind, scope: ScopeID(0x1111), site: SiteID(0x2222), firstSeq: Seq(41),
         lastSeq: Seq(40 + Int64(max(1, body.changeCount))), cursor: Position(epoch: 1, counter: 7), epoch: 1,
         previousHash: ContentHash(of: [1]), catalogueHash: ContentHash(of: [2]), decodingHash: decoding, level: 9,
-        signingKey: key)
+        signingKey: codecKey)
 }
 
 private func open(_ bytes: [UInt8]) throws(CodecError) -> SegmentBody {
-    try SegmentCodec.decode(try SegmentCodec.verify(bytes, key: key.publicKey))
+    try SegmentCodec.decode(try SegmentCodec.verify(bytes, key: codecKey.publicKey))
 }
 
 /// A signed header over any bytes at all: what a forger with a valid key can send.
@@ -44,7 +27,7 @@ private func forge(raw: [UInt8], frame: [UInt8]? = nil, rawLength: Int? = nil, l
     header.bodyLength = frame.count
     header.bodyHash = ContentHash(of: frame)
     header.valuesDigest = ContentHash(of: raw)
-    return try header.signedBytes + Array(key.signature(for: header.signedBytes)) + frame
+    return try header.signedBytes + Array(codecKey.signature(for: header.signedBytes)) + frame
 }
 
 private func column(_ values: [Value]) -> CellColumn {
@@ -342,7 +325,7 @@ private func samplePage() -> SegmentBody {
         let other = Curve25519.Signing.PrivateKey().publicKey
         let segment = try seal(sample(changes: 3))
         #expect(thrown { try SegmentCodec.verify(segment.bytes, key: other) } == .badSignature(at: 220))
-        #expect(segment.hash == (try SegmentCodec.verify(segment.bytes, key: key.publicKey)).hash)
+        #expect(segment.hash == (try SegmentCodec.verify(segment.bytes, key: codecKey.publicKey)).hash)
         #expect(segment.hash == ContentHash(of: segment.bytes[..<284]))
         let unknown = try seal(sample(changes: 3), decoding: ContentHash(of: [7]))
         #expect(thrown { try open(unknown.bytes) } == .unknownDecoding(hash: ContentHash(of: [7]).description))

@@ -5,23 +5,6 @@ import Testing
 
 @testable import Shared
 
-/// Replays: the seed is the test's argument, so a failure names it.
-private struct Seeded: RandomNumberGenerator {
-    var state: UInt64
-    init(_ seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 | 1 }
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ z >> 30) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ z >> 27) &* 0x94D0_49BB_1331_11EB
-        return z ^ z >> 31
-    }
-    mutating func below(_ limit: Int) -> Int { Int(next() % UInt64(limit)) }
-    mutating func chance(_ percent: Int) -> Bool { below(100) < percent }
-}
-
-private let key = try! Curve25519.Signing.PrivateKey(rawRepresentation: (0..<32).map { UInt8($0) })
-
 /// A form whose fields are named a, b, c…; a fill each, "" for none.
 private func catalogue(_ fills: [String], sexes: String = "1\t男\n2\t女\n") throws -> Catalogue {
     var toml = """
@@ -101,11 +84,11 @@ private func seal(_ body: SegmentBody, _ predictors: Predictors) throws -> Seale
     try SegmentCodec.seal(
         body: body, kind: .changes, scope: ScopeID(0x1111), site: SiteID(0x2222), firstSeq: Seq(1),
         lastSeq: Seq(Int64(body.changeCount)), cursor: .none, epoch: 0, previousHash: .none, catalogueHash: .none,
-        predictors: predictors, level: 9, signingKey: key)
+        predictors: predictors, level: 9, signingKey: codecKey)
 }
 
 private func open(_ bytes: [UInt8], _ predictors: Predictors) throws(CodecError) -> SegmentBody {
-    try SegmentCodec.decode(try SegmentCodec.verify(bytes, key: key.publicKey), predictors: predictors)
+    try SegmentCodec.decode(try SegmentCodec.verify(bytes, key: codecKey.publicKey), predictors: predictors)
 }
 
 private func thrown(_ block: () throws -> Any) -> CodecError? {
@@ -201,7 +184,7 @@ private func thrown(_ block: () throws -> Any) -> CodecError? {
         let forged = try SegmentCodec.seal(
             body: whole, kind: .changes, scope: ScopeID(1), site: SiteID(2), firstSeq: Seq(1), lastSeq: Seq(50),
             cursor: .none, epoch: 0, previousHash: .none, catalogueHash: .none, predictors: ours,
-            decodingHash: SegmentCodec.decodingHash, level: 9, signingKey: key)
+            decodingHash: SegmentCodec.decodingHash, level: 9, signingKey: codecKey)
         guard case .unknownEncoding(what: "column layout", number: 0x20, at: _)? = thrown({ try open(forged.bytes, ours) })
         else { return #expect(Bool(false), "a predicted column was read without its set") }
     }
