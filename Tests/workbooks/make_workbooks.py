@@ -136,7 +136,7 @@ class School:
         name, pinyin, _ = self.name()
         staff, party = f"T{self.code[-4:]}{n + 1:04d}", r.random() < .4
         start = max(day.year + r.randrange(18, 25), 1985)
-        entry = min(2026, start + r.choice((0, 0, 1, 2, 5, 8)))
+        entry = min(2025, start + r.choice((0, 0, 1, 2, 5, 8)))
         basic = dict(staff_number=staff, teacher_name=name, name_pinyin=pinyin, sex=sex, birth_date=day.isoformat(), birth_place=area[1], native_place=area[1],
                      nationality=self.pick(_01=94, _03=4, _11=1, _02=1), political_status="01" if party else "13", id_document_type="1", id_number=number,
                      hmt_overseas="00", health="1", education_level=self.pick(_21=75, _14=15, _31=10), phone=self.phone())
