@@ -30,7 +30,7 @@ let package = Package(
             linkerSettings: [.linkedLibrary("sqlite3")]),
         .target(name: "CCurl", path: "Sources/Shared/System/CCurl", linkerSettings: [.linkedLibrary("curl")]),
         .target(
-            name: "CWorkbook", path: "Sources/Node/System/CWorkbook",
+            name: "CWorkbook", path: "Sources/Shared/System/CWorkbook",
             linkerSettings: [.linkedLibrary("zip"), .linkedLibrary("expat"), .linkedLibrary("xlsxwriter")]),
         // The catalogue's TOML and code tables, embedded by the C compiler.
         .target(name: "CatalogueData", path: "Sources/Shared/Catalogue", exclude: ["forms", "codes", "embedded.inc", "index.sh"]),
@@ -38,7 +38,7 @@ let package = Package(
         .target(
             name: "Shared",
             dependencies: [
-                "CZstd", "CCurl", "CSQLiteConfig", "CatalogueData",
+                "CZstd", "CCurl", "CSQLiteConfig", "CWorkbook", "CatalogueData",
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "GRDBSQLite", package: "GRDB.swift"),
                 .product(name: "Crypto", package: "swift-crypto"),
@@ -47,8 +47,7 @@ let package = Package(
             ],
             path: "Sources/Shared", exclude: ["System", "Catalogue"], swiftSettings: strict),
         .target(
-            name: "Node", dependencies: ["Shared", "CWorkbook"],
-            path: "Sources/Node", exclude: ["System"], swiftSettings: strict),
+            name: "Node", dependencies: ["Shared"], path: "Sources/Node", swiftSettings: strict),
         .target(
             name: "Hub",
             dependencies: [

@@ -2,6 +2,7 @@ import Foundation
 import Testing
 
 @testable import Node
+@testable import Shared
 
 @Suite struct WorkbookTests {
     // MARK: Our own files

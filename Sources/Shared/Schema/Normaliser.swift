@@ -1,8 +1,6 @@
 // What a person typed or pasted → what is stored. Slips that have one meaning are mended (full-width digits, spaces, a lower
 // x in an ID number, a code's name); everything else is refused with a sentence, or left to the rules.
 
-import Shared
-
 /// Why a typed value cannot be stored, in the words of the person who reads the form.
 package struct EntryProblem: Error, Hashable, Sendable {
     package let message: String

@@ -1,7 +1,5 @@
 // A workbook with ministry-style headings → typed rows of a form, with every error of the file in one pass.
 
-import Shared
-
 /// What is wrong with one place of a workbook.
 package struct ImportProblem: Codable, Hashable, Sendable {
     /// Row as the spreadsheet program counts; 0 for the file as a whole.
@@ -11,6 +9,13 @@ package struct ImportProblem: Codable, Hashable, Sendable {
     package var message: String
     package var fix: String
     package var level: String
+    package init(line: Int, place: String, message: String, fix: String, level: String) {
+        self.line = line
+        self.place = place
+        self.message = message
+        self.fix = fix
+        self.level = level
+    }
 }
 
 package struct ImportedRow: Sendable {
@@ -19,20 +24,25 @@ package struct ImportedRow: Sendable {
     package var values: [Int: Value]
     /// Fields whose column is missing or whose cell could not be read: said once, where it was found.
     package var unread: Set<Int> = []
+    package init(line: Int, values: [Int: Value], unread: Set<Int> = []) {
+        self.line = line
+        self.values = values
+        self.unread = unread
+    }
 }
 
-struct WorkbookRows {
+package struct WorkbookRows {
     /// The ministry's own limit for one workbook.
-    static let rowsMax = 5_000
+    package static let rowsMax = 5_000
 
     let form: Form
     let normaliser: Normaliser
-    private(set) var rows: [ImportedRow] = []
-    private(set) var problems: [ImportProblem] = []
+    package private(set) var rows: [ImportedRow] = []
+    package private(set) var problems: [ImportProblem] = []
     private var columnOf: [Int: Int] = [:]        // field → column
     private var missing: Set<Int> = []
 
-    init(form: Form, catalogue: Catalogue) {
+    package init(form: Form, catalogue: Catalogue) {
         self.form = form
         normaliser = Normaliser(catalogue: catalogue)
     }
@@ -41,7 +51,7 @@ struct WorkbookRows {
     ///
     /// - Throws: `Failure(.refused)` for a file that is no usable workbook of this form at all (broken, protected, no data,
     ///   too many rows, headings that do not belong); problems of single cells are collected in `problems`.
-    mutating func read(path: String) throws(Failure) {
+    package mutating func read(path: String) throws(Failure) {
         do throws(WorkbookError) {
             let reader = try WorkbookReader(path: path)
             guard let header = try reader.nextRow() else { throw try empty(reader, path) }

@@ -1,7 +1,5 @@
 // The import template of a form, from the catalogue: headings, red columns, drop-downs, notes, an example.
 
-import Shared
-
 extension Form {
     package func writeTemplate(to path: String, catalogue: Catalogue) throws(Failure) {
         let columns = fields.enumerated().map { index, field in

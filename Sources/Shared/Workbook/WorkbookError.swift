@@ -1,5 +1,3 @@
-import Shared
-
 /// Where in a workbook something was found: the file, and if known the part inside it and the position in that part.
 package struct WorkbookPlace: Hashable, Sendable, CustomStringConvertible {
     package let path: String
