@@ -135,9 +135,17 @@ extension HubHome {
     /// A session with the parent; every school known here takes part.
     package func session() throws(Failure) -> SyncSession {
         let link = try ParentLink.load(directory, verb: "zzsync hub join")
+        let keys = try uplinkKeys()
         let (client, hub) = try link.client(keys: keys)
         try linkAllScopes()
-        return SyncSession(replica: HubReplica(home: self), client: client, hub: hub)
+        return SyncSession(replica: HubReplica(home: self, keys: keys), client: client, hub: hub)
+    }
+
+    /// Later incarnations towards the parent have keys of their own: the children go on knowing this hub by its first ones.
+    package var uplinkKeysPath: String { directory + "/uplink.json" }
+
+    package func uplinkKeys() throws(Failure) -> SiteKeys {
+        try Incarnation.keys(database, home: directory, path: uplinkKeysPath, first: ParentLink.keysPath(directory))
     }
 
     /// Every school known here takes part in the exchange with the parent.

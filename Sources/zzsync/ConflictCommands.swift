@@ -19,7 +19,7 @@ struct ConflictsList: ParsableCommand {
     @OptionGroup var options: Options
     @Option(help: "Only of this form.") var form: String?
     @Option(help: "Only of this school.") var school: String?
-    @Option(help: "Only of this kind: cell, life or twins.") var kind: String?
+    @Option(help: "Only of this kind: cell, life, twins or clone.") var kind: String?
 
     func run() throws {
         let home = try options.openHub()
@@ -114,7 +114,7 @@ struct ConflictsMerge: ParsableCommand {
 }
 
 struct ConflictsDistinct: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "distinct", abstract: "Decide: two rows of one key are two, for good.")
+    static let configuration = CommandConfiguration(commandName: "distinct", abstract: "Decide: two rows of one key, or two machines of one copy, are two for good.")
     @OptionGroup var options: Options
     @Argument(help: "The case's number.") var number: Int64
     @OptionGroup var verdict: VerdictOptions

@@ -52,6 +52,11 @@ extension SyncReport {
             Terminal.line(
                 "Sent \(pushedRows) rows in \(pushedSegments) segments, received \(pulledRows) rows in \(pages) pages; "
                     + "\(Terminal.bytes(sentBytes)) up, \(Terminal.bytes(receivedBytes)) down.")
+            if let incarnation {
+                Terminal.line(
+                    "This home was put back from an older copy, or is a copy: it goes on as site \(incarnation). "
+                        + "What the hub has of it beyond that was fetched; nothing was lost.")
+            }
             Terminal.line("Merged up to \(mergedSeq) of \(sealedSeq)\(disputed > 0 ? "; \(disputed) received changes are disputed at the hub" : "").")
         }
         guard refused.isEmpty else {

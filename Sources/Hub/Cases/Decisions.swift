@@ -71,9 +71,10 @@ extension OperatorDesk {
         }
     }
 
-    /// Marks the two rows of the case as two for good.
+    /// Marks the two rows of the case, or the two sites of a clone, as two for good.
     package func distinct(_ number: Int64, _ verdict: Verdict) throws(Failure) -> JournalEntry {
-        try decide(number, verdict) { ruling in
+        if try show(number).kind == CloneCase.kind { return try settleClone(number, verdict) }
+        return try decide(number, verdict) { ruling in
             try ruling.markDistinct()
             return ("distinct", "two rows for good")
         }
@@ -97,9 +98,15 @@ extension OperatorDesk {
                 guard row["kind"] as String != "undo" else {
                     throw Failure(.usage, "Decision \(decision) is an undo itself.", next: "Decide on its case again instead.")
                 }
-                var ruling = try Ruling(db, home, case: try entry(db, row["number"]), verdict)
-                try ruling.undo(row)
-                let undo = try ruling.finish(kind: "undo", taken: "decision \(decision) undone")
+                let entry = try entry(db, row["number"])
+                let undo: JournalEntry
+                if CloneCase.isOne(entry) {
+                    undo = try CloneCase.reopen(db, entry, verdict)
+                } else {
+                    var ruling = try Ruling(db, home, case: entry, verdict)
+                    try ruling.undo(row)
+                    undo = try ruling.finish(kind: "undo", taken: "decision \(decision) undone")
+                }
                 try db.execute(
                     sql: "UPDATE zz_decision SET undone_by = ? WHERE decision = ?", arguments: [undo.decision, decision])
                 return undo
@@ -116,7 +123,9 @@ extension OperatorDesk {
         let home = home
         do {
             return try home.database.write { db in
-                var ruling = try Ruling(db, home, case: try open(db, number, version: verdict.version), verdict)
+                let entry = try open(db, number, version: verdict.version)
+                guard !CloneCase.isOne(entry) else { throw CloneCase.isNoQuestionOfValues(number) }
+                var ruling = try Ruling(db, home, case: entry, verdict)
                 let (kind, taken) = try body(&ruling)
                 return try ruling.finish(kind: kind, taken: taken)
             }
@@ -125,7 +134,7 @@ extension OperatorDesk {
         }
     }
 
-    private func checkReason(_ verdict: Verdict) throws(Failure) {
+    func checkReason(_ verdict: Verdict) throws(Failure) {
         guard !verdict.reason.isEmpty else {
             throw Failure(.usage, "A decision needs a reason.", next: "Add --reason \"...\"; the school will read it.")
         }

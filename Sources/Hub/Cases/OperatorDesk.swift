@@ -121,6 +121,7 @@ package struct OperatorDesk {
     }
 
     private func view(_ db: Database, _ row: Row) throws -> CaseView {
+        if CloneCase.isOne(row) { return try CloneCase.view(db, row) }
         var stamps = Stamps(db)
         let scope = ScopeID(key: row["scope"])
         let form = home.catalogue[number: row["form"]]

@@ -6,6 +6,8 @@ import Shared
 struct HubPageApplier {
     private let db: Database
     private let home: HubHome
+    /// This hub as the parent knows it.
+    private let site: SiteID
     private let scope: ScopeID
     private let merged: Seq
     private let context: JudgeContext
@@ -13,9 +15,10 @@ struct HubPageApplier {
     private var summary = PullSummary()
     private var formerKeys: [FormNumber: Set<String>] = [:]
 
-    init(_ db: Database, hub home: HubHome, scope: ScopeID, merged: Seq, now: Int64) throws {
+    init(_ db: Database, hub home: HubHome, site: SiteID, scope: ScopeID, merged: Seq, now: Int64) throws {
         self.db = db
         self.home = home
+        self.site = site
         self.scope = scope
         self.merged = merged
         context = JudgeContext(hub: home.keys.site, now: now)
@@ -64,7 +67,7 @@ struct HubPageApplier {
         row.position = position
         let held = try Held.cells(db, scope: scope, form: form, row: id)
         let pending = try Pending.load(db, scope: scope, form: form.number, row: id, mergedUpTo: merged)
-        var pull = RowPull(row: row, held: held, pending: pending, site: home.keys.site, context: context)
+        var pull = RowPull(row: row, held: held, pending: pending, site: site, context: context)
         pull.apply(changes, range, stamps: stamps)
         if pull.held != held { try Held.store(db, scope: scope, form: form, row: id, pull.held) }
         if pull.row.moved || pull.learned { try store.save([pull.row]) }

@@ -8,11 +8,18 @@ import Shared
 
 package final class HubReplica: ChildReplica {
     package let home: HubHome
-    package init(home: HubHome) { self.home = home }
+    /// As the parent knows this hub; its children know it by `home.keys`, whatever happens above.
+    package let keys: SiteKeys
+    package init(home: HubHome, keys: SiteKeys) {
+        self.home = home
+        self.keys = keys
+    }
 
     package var database: DatabasePool { home.database }
     package var catalogue: Catalogue { home.catalogue }
-    package var keys: SiteKeys { home.keys }
+    package var directory: String { home.directory }
+    package var keysPath: String { home.uplinkKeysPath }
+    package func succeeded(by keys: SiteKeys) -> any ChildReplica { HubReplica(home: home, keys: keys) }
     package let killPoints = UplinkKillPoints(sealed: "forward.commit", sent: "forward.sent", page: "forward.page")
 
     package func school(_ scope: ScopeID) throws -> SchoolInfo? {
@@ -83,7 +90,7 @@ package final class HubReplica: ChildReplica {
     package func apply(
         _ db: Database, scope: ScopeID, body: SegmentBody, page: LogPageInfo, merged: Seq, now: Int64
     ) throws -> PullSummary {
-        var applier = try HubPageApplier(db, hub: home, scope: scope, merged: merged, now: now)
+        var applier = try HubPageApplier(db, hub: home, site: keys.site, scope: scope, merged: merged, now: now)
         let summary = try applier.apply(body)
         return summary
     }

@@ -50,7 +50,11 @@ struct LogPager {
             db.cachedStatement(
                 sql: "SELECT site, max(last_seq) AS seq FROM zz_extent WHERE scope = ? AND site <> 0 AND last <= ? GROUP BY site"),
             arguments: [scope.key, upTo.rawValue])
-        return Dictionary(uniqueKeysWithValues: rows.map { (SiteID(key: $0["site"]), Seq($0["seq"])) })
+        var merged = Dictionary(uniqueKeysWithValues: rows.map { (SiteID(key: $0["site"]), Seq($0["seq"] as Int64)) })
+        for site in try Incarnations.all(db, scope: scope) where merged[site] == nil {
+            merged[site] = try Incarnations.lastMerge(db, scope: scope, of: site, upTo: upTo).seq
+        }
+        return merged
     }
 
     private func add(_ row: MergeRow, after: Position, upTo: Position, to builder: inout SegmentBuilder) {

@@ -72,7 +72,10 @@ package actor MergeWorker {
         } catch let unreadable as Unreadable {
             return try home.inbox.quarantine(number, reason: unreadable.reason)
         }
-        let older = try home.inbox.oldestQuarantinedCursor(segment.scope, segment.site, before: segment.first)
+        let line = try await home.database.read { db in
+            try Incarnations.line(db, scope: segment.scope, of: segment.site, before: segment.first)
+        }
+        let older = try line.compactMap { try home.inbox.oldestQuarantinedCursor(segment.scope, $0.site, before: $0.before) }.min()
         let cursor = min(header.cursor, older ?? header.cursor)
         do {
             try await commit(body, header, cursor: cursor, segment, number)
@@ -102,6 +105,7 @@ package actor MergeWorker {
             var store = try SQLiteScopeStore(db, scope: segment.scope)
             var merger = SegmentMerger(catalogue: home.catalogue, hub: home.keys.site, now: now, epoch: home.epoch)
             merger.isReleased = segment.isReleased
+            merger.parentIncarnation = try Incarnations.parent(db, scope: segment.scope, of: segment.site)
             if segment.isReleased { try Meta.set(db, note, now) }
             let (report, touched) = try merger.merge(
                 // Nobody can have seen more of this log than there is.

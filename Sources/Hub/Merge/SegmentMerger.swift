@@ -21,7 +21,7 @@ struct SegmentMerger {
     /// Seconds since 1970.
     let now: Int64
     let epoch: Int
-    /// The child is a restored node: its older incarnation, and until when that one counts as this.
+    /// The child was put back from a copy: its older incarnation, and until when that one counts as this.
     var parentIncarnation: (site: SiteID, limit: Position)?
     /// The segment was in quarantine: cells that its site has written since are passed over.
     var isReleased = false

@@ -60,6 +60,11 @@ package struct HubEndpoint: Sendable {
                 throw WireError(.malformed, "this is no hello")
             }
             return WireJSON.encode(try await service.hello(hello, from: site))
+        case (.post, "incarnation"):
+            guard let incarnation = WireJSON.decode(IncarnationRequest.self, from: request.body) else {
+                throw WireError(.malformed, "this is no incarnation")
+            }
+            return WireJSON.encode(try await service.incarnate(incarnation, from: site))
         case (.get, "log"):
             return try await service.logPage(
                 try await scope(path, site), after: Position(max(0, path.integer("after") ?? 0)),

@@ -103,12 +103,13 @@ package struct HubService: Sendable {
                 : refused(reason)
         }
         let head = try home.inbox.head(scope, site.site)
+        if Seq(hello.lastSeq) >= head.last { try await noteClone(site, in: scope) }
         let part = home.inbox.part(scope, site.site, after: head.last)
         return try await home.database.read { db in
             let store = try SQLiteScopeStore(db, scope: scope)
             var standing = ScopeStanding(
                 scope: hello.scope, received: head.last.rawValue, chain: head.chain.base64,
-                merged: try store.merged(of: site.site).rawValue, logEnd: store.logEnd.rawValue)
+                merged: try Incarnations.merged(db, store, of: site.site).rawValue, logEnd: store.logEnd.rawValue)
             standing.partLast = part?.last.rawValue
             standing.partOffset = part?.offset
             return standing
@@ -125,7 +126,7 @@ package struct HubService: Sendable {
                 return own == scope && row != nil ? nil : "this site may speak for scope \(own) alone"
             }
             if let row {
-                return row["via"] as Int64? == site.site.key ? nil : "this school comes through another hub"
+                return try Self.comes(db, row["via"], through: site) ? nil : "this school comes through another hub"
             }
             guard let school else { return "unknown" }
             try db.execute(
@@ -140,11 +141,18 @@ package struct HubService: Sendable {
         if let own = site.scope {
             guard own == scope else { throw WireError(.forbidden, "this site may touch scope \(own) alone") }
         } else {
-            let via = try await home.database.read { db in
-                try Int64.fetchOne(db, sql: "SELECT via FROM zz_scope WHERE scope = ?", arguments: [scope.key])
+            let comes = try await home.database.read { db in
+                try Self.comes(
+                    db, Int64.fetchOne(db, sql: "SELECT via FROM zz_scope WHERE scope = ?", arguments: [scope.key]), through: site)
             }
-            guard via == site.site.key else { throw WireError(.forbidden, "scope \(scope) does not come through this hub") }
+            guard comes else { throw WireError(.forbidden, "scope \(scope) does not come through this hub") }
         }
+    }
+
+    /// Any incarnation of the hub that introduced a school speaks for it.
+    private static func comes(_ db: Database, _ via: Int64?, through site: KnownSite) throws -> Bool {
+        guard let via else { return false }
+        return try via == site.site.key || Incarnations.family(db, SiteID(key: via)) == Incarnations.family(db, site.site)
     }
 
     // MARK: segments, log, receipt
@@ -194,7 +202,7 @@ package struct HubService: Sendable {
             }
             return Receipt(
                 hub: home.identity.name, scope: scope.description, site: site.site.description,
-                received: head.last.rawValue, merged: try store.merged(of: site.site).rawValue, forwarded: forwarded,
+                received: head.last.rawValue, merged: try Incarnations.merged(db, store, of: site.site).rawValue, forwarded: forwarded,
                 digests: digests, position: store.logEnd.rawValue, clock: now * 1000)
         }
     }

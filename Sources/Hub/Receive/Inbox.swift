@@ -65,7 +65,7 @@ package final class Inbox: Sendable {
                       last INT NOT NULL,
                       chain BLOB NOT NULL,                          -- hash of the segment's header
                       received_at INT NOT NULL,
-                      state TEXT NOT NULL,                          -- waiting | merged | quarantined | released
+                      state TEXT NOT NULL,                          -- waiting | merged | quarantined | released | inherited
                       reason TEXT,
                       cursor INT NOT NULL,
                       bytes BLOB NOT NULL,
@@ -75,6 +75,8 @@ package final class Inbox: Sendable {
                     """)
         }
     }
+
+    package func close() throws { try database.close() }
 
     // MARK: uploads
 
@@ -129,6 +131,32 @@ package final class Inbox: Sendable {
             arguments: [scope.key, site.key])
         guard let row else { return ChainHead(last: .none, chain: .none) }
         return ChainHead(last: Seq(row["last"]), chain: ContentHash(bytes: row["chain"] as Data) ?? .none)
+    }
+
+    /// The newest of these points that is the end of a segment held here; nothing held = the chain's beginning.
+    func shared(_ scope: ScopeID, _ site: SiteID, _ heads: [(seq: Seq, chain: ContentHash)]) throws -> ChainHead {
+        try database.read { db in
+            for head in heads.sorted(by: { $0.seq > $1.seq }) {
+                let isHeld = try Bool.fetchOne(
+                    db, sql: "SELECT EXISTS (SELECT 1 FROM received WHERE scope = ? AND site = ? AND last = ? AND chain = ?)",
+                    arguments: [scope.key, site.key, head.seq.rawValue, Data(head.chain.bytes)])!
+                if isHeld { return ChainHead(last: head.seq, chain: head.chain) }
+            }
+            return ChainHead(last: .none, chain: .none)
+        }
+    }
+
+    /// A new incarnation's chain begins where its parent's ended: an entry without bytes stands there.
+    func inherit(_ scope: ScopeID, _ site: SiteID, _ head: ChainHead, now: Int64) throws {
+        guard head.last > .none else { return }
+        try database.write {
+            try $0.execute(
+                sql: """
+                    INSERT OR IGNORE INTO received (scope, site, first, last, chain, received_at, state, cursor, bytes)
+                    VALUES (?, ?, ?3, ?3, ?, ?, 'inherited', 0, x'')
+                    """,
+                arguments: [scope.key, site.key, head.last.rawValue, Data(head.chain.bytes), now])
+        }
     }
 
     /// Checks a whole upload and stores it durably.

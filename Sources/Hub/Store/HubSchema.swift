@@ -83,6 +83,24 @@ package enum HubSchema {
           last_seen INT
         ) STRICT, WITHOUT ROWID;
 
+        -- Incarnations of one replica, in order of birth; a site that never was put back stands in no family.
+        CREATE TABLE zz_family (
+          site INT PRIMARY KEY NOT NULL,
+          family INT NOT NULL,                  -- the first of them
+          parent INT,                           -- the one whose changes its database held; NULL for the first
+          born INTEGER NOT NULL                 -- 0, 1, 2 …
+        ) STRICT, WITHOUT ROWID;
+
+        -- Up to which seq an incarnation's changes are those of its parent.
+        CREATE TABLE zz_inherited (
+          scope INT NOT NULL,
+          site INT NOT NULL,
+          parent INT NOT NULL,
+          seq INT NOT NULL,
+          chain BLOB NOT NULL,
+          PRIMARY KEY (scope, site)
+        ) STRICT, WITHOUT ROWID;
+
         CREATE TABLE zz_invite (
           token_hash BLOB PRIMARY KEY NOT NULL, -- SHA-256: the file alone opens the door
           scope INT,                            -- NULL invites a hub

@@ -114,7 +114,7 @@ extension NodeHome {
                 try update.run()
             }
         } else {
-            row = try Self.mintIDs(db, count: 1)[0]
+            row = mintID()
             let names = (["id"] + fields.map { form.fields[$0].id }).joined(separator: ", ")
             let marks = Array(repeating: "?", count: fields.count + 1).joined(separator: ", ")
             let insert = try HotStatement(db, "INSERT INTO \(form.table) (\(names)) VALUES (\(marks))")

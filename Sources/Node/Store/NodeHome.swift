@@ -3,12 +3,14 @@
 import Foundation
 import GRDB
 import Shared
+import Synchronization
 
 package final class NodeHome: Sendable {
     package let directory: String
     package let catalogue: Catalogue
     package let database: DatabasePool
     package let rules: RuleEngine
+    private let minter = Mutex(IDMinter())
 
     package static func databasePath(_ directory: String) -> String { directory + "/node.db" }
 
@@ -55,9 +57,6 @@ package final class NodeHome: Sendable {
         ) { db in
             try NodeSchema.create(db, catalogue)
             try Meta.set(db, "school", json)
-            // Ids are (random prefix, counter): minted without asking anyone, and nearly free on the wire.
-            try Meta.set(db, "id_prefix", Int64.random(in: 1...Int64(Int32.max)))
-            try Meta.set(db, "id_counter", 0)
         }
         return NodeHome(directory: directory, catalogue: catalogue, database: database)
     }
@@ -78,12 +77,22 @@ package final class NodeHome: Sendable {
         try Meta.integer(db, "scope").map { ScopeID(key: $0) }
     }
 
-    /// The next `count` row ids of this node.
-    static func mintIDs(_ db: Database, count: Int) throws -> [RowID] {
-        guard let prefix = try Meta.integer(db, "id_prefix"), let counter = try Meta.integer(db, "id_counter") else {
-            throw Failure(.damaged, "zz_meta has no id prefix.", next: "Restore the last backup.")
-        }
-        try Meta.set(db, "id_counter", counter + Int64(count))
-        return (1...Int64(max(count, 1))).map { RowID(prefix << 32 | (counter + $0)) }
+    /// A row id that nobody else mints.
+    func mintID() -> RowID { minter.withLock { $0.next() } }
+}
+
+/// Ids are (random prefix, counter): minted without asking anyone, and nearly free on the wire.
+///
+/// The prefix is drawn each time that a home is opened and stands nowhere: a home that was put back from a copy, and a copy of
+/// a home, would else give the ids of rows that they have forgotten to others.
+private struct IDMinter {
+    private static let counterBits = 20
+    private var prefix: Int64 = 0
+    private var counter: Int64 = 0
+
+    mutating func next() -> RowID {
+        if counter == 0 { prefix = Int64.random(in: 1..<(1 << (63 - Self.counterBits))) }
+        counter = (counter + 1) & (1 << Self.counterBits - 1)
+        return RowID(prefix << Self.counterBits | counter)
     }
 }

@@ -185,7 +185,7 @@ extension NodeHome {
     /// A session with the hub that this node joined.
     package func session() throws(Failure) -> SyncSession {
         let link = try ParentLink.load(directory)
-        let keys = try SiteKeys.load(from: ParentLink.keysPath(directory))
+        let keys = try Incarnation.keys(database, home: directory, path: ParentLink.keysPath(directory))
         let (client, hub) = try link.client(keys: keys)
         return SyncSession(replica: NodeReplica(home: self, keys: keys), client: client, hub: hub)
     }

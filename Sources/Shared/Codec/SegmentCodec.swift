@@ -41,17 +41,32 @@ package enum SegmentCodec {
         let raw = try BodyCodec.encode(body, predictors: predictors)
         let frame = try ZstdFrame.compress(raw.bytes, level: level, cuts: raw.cuts)
         try ZstdFrame.checkSize(rawLength: raw.bytes.count, bodyLength: frame.count, at: 0)
-        var header = SegmentHeader(
+        let header = SegmentHeader(
             kind: kind, scope: scope, site: site, firstSeq: firstSeq, lastSeq: lastSeq, cursor: cursor, epoch: epoch,
             rawLength: raw.bytes.count, bodyLength: frame.count, previousHash: previousHash,
             catalogueHash: catalogueHash, decodingHash: decodingHash ?? predictors.decodingHash(of: raw.predicted)!, bodyHash: ContentHash(of: frame),
             valuesDigest: ContentHash(of: raw.bytes))
         try header.check()
         try checkKind(header, body)
+        return try sign(header, frame[...], signingKey)
+    }
+
+    /// The same changes with the same cursor, as another site's: a new incarnation's, whose chain follows `previousHash`.
+    package static func signAgain(
+        _ bytes: [UInt8], site: SiteID, previousHash: ContentHash, signingKey: Curve25519.Signing.PrivateKey
+    ) throws(CodecError) -> SealedSegment {
+        var header = try inspect(bytes)
+        header.site = site
+        header.previousHash = previousHash
+        return try sign(header, bytes[SegmentHeader.byteCount...], signingKey)
+    }
+
+    private static func sign(
+        _ unsigned: SegmentHeader, _ frame: ArraySlice<UInt8>, _ key: Curve25519.Signing.PrivateKey
+    ) throws(CodecError) -> SealedSegment {
+        var header = unsigned
         var bytes = header.signedBytes
-        guard let signature = try? signingKey.signature(for: bytes) else {
-            throw .badSignature(at: SegmentHeader.signedByteCount)
-        }
+        guard let signature = try? key.signature(for: bytes) else { throw .badSignature(at: SegmentHeader.signedByteCount) }
         header.signature = Array(signature)
         bytes.reserveCapacity(SegmentHeader.byteCount + frame.count)
         bytes.append(contentsOf: header.signature)
@@ -121,7 +136,8 @@ package enum SegmentCodec {
         return raw
     }
 
-    fileprivate static func hash(_ bytes: [UInt8]) -> ContentHash { ContentHash(of: bytes[..<SegmentHeader.byteCount]) }
+    /// What the next segment of the chain names as its previous one.
+    package static func hash(_ bytes: [UInt8]) -> ContentHash { ContentHash(of: bytes[..<SegmentHeader.byteCount]) }
 
     private static func checkKind(_ header: SegmentHeader, _ body: SegmentBody) throws(CodecError) {
         let pages = (found: body.page == nil ? 0 : 1, expected: header.kind == .logPage ? 1 : 0)

@@ -39,6 +39,12 @@ package protocol ChildReplica: Sendable {
     var database: DatabasePool { get }
     var catalogue: Catalogue { get }
     var keys: SiteKeys { get }
+    /// Its home, where the anchors lie.
+    var directory: String { get }
+    /// Where the keys of a new incarnation go.
+    var keysPath: String { get }
+    /// This replica, going on with other keys.
+    func succeeded(by keys: SiteKeys) -> any ChildReplica
     var killPoints: UplinkKillPoints { get }
     /// The school as the parent should show it.
     func school(_ scope: ScopeID) throws -> SchoolInfo?

@@ -1,6 +1,7 @@
 // One sync of a child with its parent: hello, seal, push, pull. The same code serves a node and a hub that forwards.
 //
-// Hello comes before seal: what the parent holds is compared with what left this machine before anything is numbered. Each
+// Hello comes before seal: what the parent holds is compared with what left this machine before anything is numbered; a
+// replica that was put back from a copy, or is one, goes on as a new site (`Incarnation`). Each
 // page is applied in one transaction that first seals what was written meanwhile (rule 1). Stopped anywhere, the next sync
 // goes on from the hub's answer; every repeat is harmless.
 
@@ -27,12 +28,14 @@ package struct SyncReport: Codable, Sendable {
     package var seconds = 0.0
     /// Scopes that the parent would not take, with its reason.
     package var refused: [String] = []
+    /// The site that a restored or copied replica goes on as; nil when nothing of the kind was found.
+    package var incarnation: String?
 
     enum CodingKeys: String, CodingKey {
         case pushedSegments = "pushed_segments", pushedRows = "pushed_rows", rawBytes = "raw_bytes"
         case sentBytes = "sent_bytes", receivedBytes = "received_bytes", pulledRows = "pulled_rows"
         case passedOver = "passed_over", pages, requests, disputed, sealedSeq = "sealed_seq", mergedSeq = "merged_seq", seconds
-        case refused
+        case refused, incarnation
     }
 }
 
@@ -61,23 +64,44 @@ package struct SyncSession: Sendable {
     package func run(push: Bool = true, pull: Bool = true, wait: Double = 0) async throws(Failure) -> SyncReport {
         let started = ContinuousClock.now
         var report = SyncReport()
-        let scopes = try await read { try ScopeLink.all($0) }
-        for start in stride(from: 0, to: scopes.count, by: Self.scopesPerHello) {
-            let batch = Array(scopes[start..<min(start + Self.scopesPerHello, scopes.count)])
-            try await sync(batch, push: push, pull: pull, wait: wait, report: &report)
+        var session = self
+        while try await !session.exchange(push: push, pull: pull, wait: wait, report: &report) {
+            guard report.incarnation == nil else {
+                throw Failure(
+                    .busy, "While this home went on as a new site, a copy of it spoke to the hub again.",
+                    next: "Nothing is lost: stop the other copy, then sync again.")
+            }
+            session = try await session.reincarnated()
+            report.incarnation = session.replica.keys.site.description
         }
-        report.sentBytes = client.traffic.bytesSent
-        report.receivedBytes = client.traffic.bytesReceived
-        report.requests = client.requests
+        report.sentBytes = session.client.traffic.bytesSent
+        report.receivedBytes = session.client.traffic.bytesReceived
+        report.requests = session.client.requests
         let elapsed = ContinuousClock.now - started
         report.seconds = Double(elapsed.components.seconds) + Double(elapsed.components.attoseconds) / 1e18
         return report
     }
 
+    /// - Returns: whether it is done; false when this replica turned out to be put back or a copy.
+    private func exchange(
+        push: Bool, pull: Bool, wait: Double, report: inout SyncReport
+    ) async throws(Failure) -> Bool {
+        let scopes = try await read { try ScopeLink.all($0) }
+        if try await isPutBack(scopes) { return false }
+        for start in stride(from: 0, to: scopes.count, by: Self.scopesPerHello) {
+            let batch = Array(scopes[start..<min(start + Self.scopesPerHello, scopes.count)])
+            guard try await sync(batch, push: push, pull: pull, wait: wait, report: &report) else { return false }
+        }
+        return true
+    }
+
     private func sync(
         _ scopes: [ScopeID], push: Bool, pull: Bool, wait: Double, report: inout SyncReport
-    ) async throws(Failure) {
+    ) async throws(Failure) -> Bool {
         var standings = try await hello(scopes)
+        for scope in scopes {
+            if let standing = standings[scope], standing.refused == nil, try await isOvertaken(scope, standing) { return false }
+        }
         var pushed: [ScopeID] = []
         for scope in scopes {
             guard let standing = standings[scope] else { continue }
@@ -104,6 +128,7 @@ package struct SyncSession: Sendable {
             report.sealedSeq += link.sealed.rawValue
             report.mergedSeq += link.merged.rawValue
         }
+        return true
     }
 
     // MARK: hello
@@ -155,12 +180,6 @@ package struct SyncSession: Sendable {
         let replica = replica
         let sealed = try await write { db in
             guard var link = try ScopeLink.load(db, scope) else { return SealSummary() }
-            guard received <= link.sealed else {
-                throw Failure(
-                    .damaged,
-                    "The hub holds changes up to \(received) of this site, this database knows only \(link.sealed): it is an older copy.",
-                    next: "Do not go on with this copy: use the newer one, or join again with a new invite; entered data are kept.")
-            }
             if link.received != received {
                 link.received = received
                 try link.save(db)
@@ -168,6 +187,12 @@ package struct SyncSession: Sendable {
             return try replica.seal(db, scope: scope, now: now)
         }
         if sealed.segments > 0 { KillPoint.reach(replica.killPoints.sealed) }
+        let link = try await read { try ScopeLink.load($0, scope)! }
+        if link.sealed > received {
+            // Seal durable, then the anchor, then send.
+            try Anchor(site: replica.keys.site.description, seq: link.sealed.rawValue, chain: link.chain.base64)
+                .save(replica.directory, scope)
+        }
         var sent = false
         var after = received
         while let segment = try await nextSegment(scope, after: after) {
@@ -288,11 +313,11 @@ package struct SyncSession: Sendable {
 
     // MARK: database
 
-    private func read<T: Sendable>(_ body: @Sendable @escaping (Database) throws -> T) async throws(Failure) -> T {
+    func read<T: Sendable>(_ body: @Sendable @escaping (Database) throws -> T) async throws(Failure) -> T {
         do { return try await replica.database.read(body) } catch { throw storeFailure(error, path: replica.database.path) }
     }
 
-    private func write<T: Sendable>(_ body: @Sendable @escaping (Database) throws -> T) async throws(Failure) -> T {
+    func write<T: Sendable>(_ body: @Sendable @escaping (Database) throws -> T) async throws(Failure) -> T {
         do { return try await replica.database.write(body) } catch { throw storeFailure(error, path: replica.database.path) }
     }
 }

@@ -41,6 +41,14 @@ package final class HubClient: Sendable {
         self.label = label
     }
 
+    /// The same line with other keys; its traffic is counted on.
+    package func signing(with keys: SiteKeys) -> HubClient {
+        let client = HubClient(transport, keys: keys, hub: hub, label: label)
+        let known = state.withLock { $0 }
+        client.state.withLock { $0 = known }
+        return client
+    }
+
     /// Bytes of all answered calls; what a broken transfer moved is known to the transport alone.
     package var traffic: Traffic { state.withLock { $0.traffic } }
 
@@ -69,6 +77,10 @@ extension HubClient {
 
     package func hello(_ request: HelloRequest) async throws(Failure) -> HelloReply {
         try await json(.post, WirePath.hello, request, as: HelloReply.self)
+    }
+
+    package func incarnate(_ request: IncarnationRequest) async throws(Failure) -> IncarnationReply {
+        try await json(.post, WirePath.incarnation, request, as: IncarnationReply.self)
     }
 
     package func receipt(_ scope: ScopeID) async throws(Failure) -> Receipt {

@@ -136,6 +136,63 @@ package struct ScopeStanding: Codable, Sendable {
     }
 }
 
+/// `POST /v1/incarnation`: a child that was put back from a copy, or is one, names the keys that it goes on with. Signed with
+/// the old ones like every request; a repeat with the same keys is answered the same.
+package struct IncarnationRequest: Codable, Sendable {
+    package struct Scope: Codable, Sendable {
+        package var scope: String
+        /// Where the newest segments sealed by the predecessor end, newest first.
+        package var heads: [ChainPoint]
+        package init(scope: String, heads: [ChainPoint]) {
+            self.scope = scope
+            self.heads = heads
+        }
+    }
+    /// The site whose changes the child's database holds.
+    package var predecessor: String
+    package var signingKey: String
+    package var agreementKey: String
+    /// The new key's signature over `provenBytes`, base64: nobody can be made to go on as somebody else.
+    package var proof: String
+    package var scopes: [Scope]
+
+    package init(predecessor: SiteID, keys: SiteKeys, scopes: [Scope]) {
+        self.predecessor = predecessor.description
+        signingKey = keys.publicKeys.signingBase64
+        agreementKey = keys.publicKeys.agreementBase64
+        self.scopes = scopes
+        proof = Data(keys.sign(Self.provenBytes(predecessor: predecessor.description))).base64EncodedString()
+    }
+
+    package static func provenBytes(predecessor: String) -> [UInt8] { [UInt8]("ZZ1 incarnation of \(predecessor)".utf8) }
+}
+
+/// The end of a segment: its last seq and the chain hash there, base64.
+package struct ChainPoint: Codable, Hashable, Sendable {
+    package var seq: Int64
+    package var chain: String
+    package init(seq: Int64, chain: String) {
+        self.seq = seq
+        self.chain = chain
+    }
+}
+
+/// The newest point of each scope that the hub holds too: what the new site counts as its own, and continues.
+package struct IncarnationReply: Codable, Sendable {
+    package struct Scope: Codable, Sendable {
+        package var scope: String
+        package var seq: Int64
+        package var chain: String
+        package init(scope: String, seq: Int64, chain: String) {
+            self.scope = scope
+            self.seq = seq
+            self.chain = chain
+        }
+    }
+    package var scopes: [Scope]
+    package init(scopes: [Scope]) { self.scopes = scopes }
+}
+
 /// Answer to `PUT /v1/segments/{scope}/{site}/{first}-{last}?offset=N&size=M`.
 package struct UploadReply: Codable, Sendable {
     /// Bytes of this segment the hub holds; equal to its size when it is complete.
@@ -235,6 +292,7 @@ package struct Receipt: Codable, Sendable {
 package enum WirePath {
     package static let hello = "/v1/hello"
     package static let enrol = "/v1/enrol"
+    package static let incarnation = "/v1/incarnation"
     package static func segment(_ scope: ScopeID, _ site: SiteID, _ first: Seq, _ last: Seq) -> String {
         "/v1/segments/\(scope)/\(site)/\(first)-\(last)"
     }

@@ -22,7 +22,7 @@ struct CaseFile: Decodable {
     enum CodingKeys: String, CodingKey, CaseIterable { case title, kind, story, nodes, row, step }
 
     /// In the order in which the casebook stands.
-    static let kinds = ["cell", "life", "twins", "rule", "reference", "clock", "newest", "late", "tiers", "decision"]
+    static let kinds = ["cell", "life", "twins", "rule", "reference", "clock", "newest", "late", "tiers", "decision", "restore"]
 
     struct Step: Decodable {
         var who: String
@@ -34,7 +34,7 @@ struct CaseFile: Decodable {
         /// "班级信息/20240102" for whichever living row has that key.
         var row: String?
         var form: String?
-        /// add: the name by which later steps call the row.
+        /// add: the name by which later steps call the row; clone: the name of the second machine.
         var alias: String?
         var `as`: String?
         var set: [String: Scalar]?
@@ -51,6 +51,8 @@ struct CaseFile: Decodable {
         var years: Int?
         /// wait: how long nobody does anything.
         var days: Int?
+        /// restore: what is put back: home (the default), database or keys.
+        var what: String?
         // expect
         var values: [String: Scalar]?
         var exists: Bool?
@@ -69,7 +71,7 @@ struct CaseFile: Decodable {
 
         enum CodingKeys: String, CodingKey, CaseIterable {
             case who, `do`, note, row, form, alias, `as`, set, take, life, reason, explain, version, refused, years
-            case days, values, exists, cases, caseKind = "case_kind", candidates, findings, rules, history, author, journal, disputed
+            case days, what, values, exists, cases, caseKind = "case_kind", candidates, findings, rules, history, author, journal, disputed
             case rows, agree
         }
     }

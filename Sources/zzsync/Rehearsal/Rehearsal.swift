@@ -9,6 +9,7 @@ import Shared
 struct Rehearsal {
     static let verbs = [
         "put", "add", "delete", "sync", "push", "fetch", "settle", "take", "set", "merge", "distinct", "undo", "expect", "clock", "wait",
+        "backup", "restore", "clone",
     ]
 
     private let file: CaseFile
@@ -86,12 +87,29 @@ struct Rehearsal {
         case "wait":
             world.clock.advance(days: step.days ?? 0)
             tell("\(step.days ?? 0) days go by")
+        case "backup":
+            try world.backup(step.who)
+            tell("the home of \(step.who) is copied")
+        case "restore":
+            try world.restore(step.who, try part(step))
+            tell("the copy of \(step.who) is put back: \(try part(step).rawValue)")
+        case "clone":
+            try world.clone(step.who, as: step.alias ?? "")
+            tell("the home of \(step.who) is copied to a second machine, \(step.alias ?? "")")
         case "take", "set", "merge", "distinct", "undo":
             let entry = try decide(step)
             tell("\(step.who): \(entry.taken); \(entry.reason)")
         default:
             try expect(step)
         }
+    }
+
+    private func part(_ step: CaseFile.Step) throws(Failure) -> HomeCopy.Part {
+        guard let part = HomeCopy.Part(rawValue: step.what ?? "home") else {
+            let words = HomeCopy.Part.allCases.map(\.rawValue).joined(separator: ", ")
+            throw Failure(.usage, "'\(step.what ?? "")' cannot be put back.", next: "what is one of \(words).")
+        }
+        return part
     }
 
     // MARK: writes
@@ -167,6 +185,7 @@ struct Rehearsal {
             guard let last else { throw Failure(.damaged, "there is no decision to undo.", next: "Compare the file with what happened.") }
             return try desk.undo(last.decision, verdict)
         }
+        if step.row == "clone", let twins = try desk.cases(kind: "clone").first { return try desk.distinct(twins.number, verdict) }
         let (form, row) = try target(step)
         let open = try desk.cases(form: form.id).filter { $0.row == row.description || $0.otherRow == row.description }
         let named = try values(step.take ?? step.set, form)

@@ -20,10 +20,6 @@ final class WorldClock: Sendable {
 
 /// A node or hub of a rehearsal, by the name that its file uses: A1, A2 (school A), B1 (school B), province, ministry.
 final class World {
-    struct Site {
-        let node: NodeHome
-        let session: SyncSession
-    }
     struct Tier {
         let home: HubHome
         let worker: MergeWorker
@@ -33,22 +29,25 @@ final class World {
     let folder: String
     let catalogue: Catalogue
     let clock = WorldClock()
-    private(set) var nodes: [String: Site] = [:]
+    private(set) var nodes: [String: NodeHome] = [:]
     private(set) var hubs: [String: Tier] = [:]
-    /// The province as a child of the ministry.
-    private var uplink: SyncSession?
 
     init(catalogue: Catalogue, nodes names: [String]) async throws {
         self.catalogue = catalogue
         folder = NSTemporaryDirectory() + "zzsync-rehearsal-\(UInt64.random(in: 0...UInt64.max))"
         for (name, level, code) in [("ministry", "ministry", "00"), ("province", "province", "41")] {
-            let home = try HubHome.create(
-                "\(folder)/\(name)", catalogue: catalogue, identity: HubIdentity(level: level, code: code, name: name))
-            let worker = MergeWorker(home) { [clock] in clock.now }
-            hubs[name] = Tier(home: home, worker: worker, endpoint: HubEndpoint(HubService(home, worker: worker)))
+            open(
+                name,
+                try HubHome.create(
+                    "\(folder)/\(name)", catalogue: catalogue, identity: HubIdentity(level: level, code: code, name: name)))
         }
         try await joinHubs()
         for name in names { nodes[name] = try await makeNode(name) }
+    }
+
+    private func open(_ name: String, _ home: HubHome) {
+        let worker = MergeWorker(home) { [clock] in clock.now }
+        hubs[name] = Tier(home: home, worker: worker, endpoint: HubEndpoint(HubService(home, worker: worker)))
     }
 
     deinit { try? FileManager.default.removeItem(atPath: folder) }
@@ -61,13 +60,10 @@ final class World {
         let client = HubClient(
             DirectTransport(endpoint: ministry.endpoint), keys: province.home.keys, hub: ministry.home.keys.publicKeys, label: "ministry")
         _ = try await client.enrol(enrolment(invite, province.home.keys, "province"))
-        uplink = SyncSession(replica: HubReplica(home: province.home), client: client, hub: ministry.home.keys.publicKeys) { [clock] in
-            clock.now
-        }
     }
 
     /// The first letter of a node's name is its school.
-    private func makeNode(_ name: String) async throws -> Site {
+    private func makeNode(_ name: String) async throws -> NodeHome {
         let letter = String(name.prefix(1))
         let digit = letter.utf8.first! - UInt8(ascii: "A") + 1
         let school = SchoolInfo(code: "36419900\(digit < 10 ? "0" : "")\(digit)", name: "学校\(letter)", type: "vocational_continuing", region: "410102")
@@ -76,6 +72,7 @@ final class World {
         let invite = try Invitations(province.home).school(
             school, address: try HubAddress("http://127.0.0.1"), pin: nil, insecure: false)
         let keys = SiteKeys()
+        try keys.save(to: ParentLink.keysPath(node.directory))
         let client = HubClient(
             DirectTransport(endpoint: province.endpoint), keys: keys, hub: province.home.keys.publicKeys, label: "province")
         let reply = try await client.enrol(enrolment(invite, keys, name))
@@ -83,9 +80,7 @@ final class World {
             throw Failure(.damaged, "The province gave \(name) no scope.", next: "Report this as a bug.")
         }
         try await node.adopt(scope)
-        let replica = NodeReplica(home: node, keys: keys)
-        let session = SyncSession(replica: replica, client: client, hub: province.home.keys.publicKeys) { [clock] in clock.now }
-        return Site(node: node, session: session)
+        return node
     }
 
     private func enrolment(_ invite: Invite, _ keys: SiteKeys, _ label: String) -> EnrolRequest {
@@ -97,10 +92,10 @@ final class World {
     // MARK: what happens
 
     func node(_ name: String) throws(Failure) -> NodeHome {
-        guard let site = nodes[name] else {
+        guard let node = nodes[name] else {
             throw Failure(.usage, "There is no node '\(name)' in this rehearsal.", next: "Nodes are \(nodes.keys.sorted().joined(separator: ", ")).")
         }
-        return site.node
+        return node
     }
 
     func hub(_ name: String) throws(Failure) -> HubHome {
@@ -129,19 +124,64 @@ final class World {
         _ = try await session(name).run(push: false)
     }
 
-    private func session(_ name: String) throws -> SyncSession {
-        name == "province" ? try upward() : try nodeSession(name)
+    /// With the keys that lie in the home now: a restored one goes on with others.
+    func session(_ name: String) throws -> SyncSession {
+        let parent = hubs[name == "province" ? "ministry" : "province"]!
+        let replica: any ChildReplica
+        if name == "province" {
+            let province = hubs["province"]!.home
+            try province.linkAllScopes()
+            replica = HubReplica(home: province, keys: try province.uplinkKeys())
+        } else {
+            let node = try node(name)
+            let path = ParentLink.keysPath(node.directory)
+            replica = NodeReplica(home: node, keys: try Incarnation.keys(node.database, home: node.directory, path: path))
+        }
+        let client = HubClient(
+            DirectTransport(endpoint: parent.endpoint), keys: replica.keys, hub: parent.home.keys.publicKeys, label: "parent of \(name)")
+        return SyncSession(replica: replica, client: client, hub: parent.home.keys.publicKeys) { [clock] in clock.now }
     }
 
-    private func nodeSession(_ name: String) throws(Failure) -> SyncSession {
-        _ = try node(name)
-        return nodes[name]!.session
+    // MARK: copies
+
+    /// Copies the home as it is now; `restore` puts this copy back, as often as it is asked to.
+    func backup(_ name: String) throws { try HomeCopy.take(try directory(name), to: copy(name)) }
+
+    /// Puts the last copy back, whole or a part of it, as an operator would with the program stopped.
+    func restore(_ name: String, _ part: HomeCopy.Part) throws {
+        let directory = try directory(name)
+        guard FileManager.default.fileExists(atPath: copy(name)) else {
+            throw Failure(.usage, "There is no copy of \(name).", next: "Let it be copied first, with `backup`.")
+        }
+        try close(name)
+        try HomeCopy.putBack(copy(name), to: directory, part)
+        if hubs[name] != nil {
+            open(name, try HubHome.open(directory, catalogue: catalogue))
+        } else {
+            nodes[name] = try NodeHome.open(directory, catalogue: catalogue).0
+        }
     }
 
-    private func upward() throws -> SyncSession {
-        let province = hubs["province"]!.home
-        try province.linkAllScopes()
-        return uplink!
+    /// Copies a node's home to a second machine; both go on.
+    func clone(_ name: String, as twin: String) throws {
+        guard nodes[twin] == nil, twin.first == name.first else {
+            throw Failure(.usage, "'\(twin)' is no name for a copy of \(name).", next: "Choose one that is free, of the same school.")
+        }
+        try HomeCopy.take(try node(name).directory, to: "\(folder)/\(twin)")
+        nodes[twin] = try NodeHome.open("\(folder)/\(twin)", catalogue: catalogue).0
+    }
+
+    private func copy(_ name: String) -> String { "\(folder)/\(name).copy" }
+
+    private func directory(_ name: String) throws(Failure) -> String {
+        if let hub = hubs[name] { return hub.home.directory }
+        return try node(name).directory
+    }
+
+    private func close(_ name: String) throws {
+        guard let hub = hubs[name]?.home else { return try node(name).database.close() }
+        try hub.database.close()
+        try hub.inbox.close()
     }
 
     /// Everybody exchanges with everybody until nothing moves.
@@ -158,16 +198,16 @@ final class World {
 
     /// Living rows of a form, of all schools at a hub.
     func rows(_ name: String, _ form: Form) throws -> Int {
-        if let site = nodes[name] { return try site.node.digests()[form.id]?.rows ?? 0 }
+        if let node = nodes[name] { return try node.digests()[form.id]?.rows ?? 0 }
         let hub = try hub(name)
         return try hub.schools().reduce(0) { $0 + (try hub.digests(school: $1.code)[form.id]?.rows ?? 0) }
     }
 
     /// The digest of every form of a school at every replica that holds it; one entry when they agree.
     func digests(school letter: String) throws -> [String: String] {
-        let code = try nodes.first { $0.key.hasPrefix(letter) }?.value.node.school()?.code ?? ""
+        let code = try nodes.first { $0.key.hasPrefix(letter) }?.value.school()?.code ?? ""
         var digests: [String: String] = [:]
-        for (name, site) in nodes where name.hasPrefix(letter) { digests[name] = Self.line(try site.node.digests()) }
+        for (name, node) in nodes where name.hasPrefix(letter) { digests[name] = Self.line(try node.digests()) }
         for (name, tier) in hubs { digests[name] = Self.line(try tier.home.digests(school: code)) }
         return digests
     }

@@ -1,0 +1,155 @@
+// A replica that was put back from a copy, or is a copy, goes on as a new site: it must not number what another has numbered.
+//
+// How it is known (DESIGN "restore and clone guard"): the keys and the database name different sites (only one of them was put
+// back); the anchor names more than the database has sealed (the database was put back); the parent holds more than was
+// sealed here, or another chain (everything was put back, or the home was copied and the other copy has spoken).
+//
+// Two designs for what was sealed here and the parent does not hold: take it back into marks and seal it anew (short, but it
+// would go up with today's cursor, as if its authors had seen what was fetched since), or sign the same segments again, with
+// the cursor that they were sealed with. The second: rule 2 judges by that cursor.
+
+import Crypto
+import Foundation
+import GRDB
+
+/// The site that a database's changes belong to, and its keys beside it.
+package enum Incarnation {
+    private static let siteKey = "site"
+
+    static func next(_ path: String) -> String { path + ".next" }
+
+    /// The keys that a child speaks to its parent with. Finishes what was interrupted between the database and the file.
+    ///
+    /// - Parameters:
+    ///   - path: where new incarnations' keys go.
+    ///   - first: where the first incarnation's are, if elsewhere.
+    package static func keys(
+        _ database: DatabasePool, home: String, path: String, first: String? = nil
+    ) throws(Failure) -> SiteKeys {
+        if FileManager.default.fileExists(atPath: next(path)), let waiting = try? SiteKeys.load(from: next(path)),
+            try site(database) == waiting.site
+        {
+            try promote(waiting, home: home, path: path)
+        }
+        let isLater = FileManager.default.fileExists(atPath: path)
+        return try SiteKeys.load(from: isLater ? path : first ?? path)
+    }
+
+    static func site(_ database: DatabasePool) throws(Failure) -> SiteID? {
+        do { return try database.read { try site($0) } } catch { throw storeFailure(error, path: database.path) }
+    }
+
+    static func site(_ db: Database) throws -> SiteID? { try Meta.integer(db, siteKey).map { SiteID(key: $0) } }
+
+    package static func set(_ db: Database, _ site: SiteID) throws { try Meta.set(db, siteKey, site.key) }
+
+    /// The keys of the incarnation to come: made once, so that a broken line does not make one more.
+    static func prepare(_ path: String) throws(Failure) -> SiteKeys {
+        if let waiting = try? SiteKeys.load(from: next(path)) { return waiting }
+        let keys = SiteKeys()
+        try keys.save(to: next(path))
+        return keys
+    }
+
+    static func promote(_ keys: SiteKeys, home: String, path: String) throws(Failure) {
+        Anchor.clear(home)
+        try keys.save(to: path)
+        unlink(next(path))
+    }
+
+    /// From here on what is sealed in the database belongs to `keys.site`. What the parent does not share is signed again.
+    static func adopt(_ db: Database, _ keys: SiteKeys, shared: [ScopeID: (seq: Seq, chain: ContentHash)]) throws {
+        for (scope, point) in shared {
+            guard var link = try ScopeLink.load(db, scope) else { continue }
+            link.received = point.seq
+            link.chain = point.chain
+            let segments = try Row.fetchAll(
+                db, sql: "SELECT first, bytes FROM zz_outbox WHERE scope = ? AND first > ? ORDER BY first",
+                arguments: [scope.key, point.seq.rawValue])
+            for segment in segments {
+                let again = try SegmentCodec.signAgain(
+                    Array(segment["bytes"] as Data), site: keys.site, previousHash: link.chain, signingKey: keys.signing)
+                try db.execute(
+                    sql: "UPDATE zz_outbox SET bytes = ? WHERE scope = ? AND first = ?",
+                    arguments: [Data(again.bytes), scope.key, segment["first"] as Int64])
+                link.chain = again.hash
+            }
+            try link.save(db)
+        }
+        try set(db, keys.site)
+    }
+}
+
+extension SyncSession {
+    /// Scopes in one request, and the newest ends of segments that are named of each.
+    private static let scopesPerRequest = 100
+    private static let headsMax = 16
+
+    /// Whether keys, database and anchors tell already, without the parent, that something was put back.
+    func isPutBack(_ scopes: [ScopeID]) async throws(Failure) -> Bool {
+        let own = replica.keys.site
+        let known = try await read { try Incarnation.site($0) }
+        guard let known else {
+            try await write { try Incarnation.set($0, own) }
+            return false
+        }
+        guard known == own else { return true }
+        let home = replica.directory
+        return try await read { db in
+            try scopes.contains { scope in
+                guard let anchor = Anchor.load(home, scope) else { return false }
+                return try anchor.site != own.description || Seq(anchor.seq) > ScopeLink.load(db, scope)!.sealed
+            }
+        }
+    }
+
+    /// Whether the parent holds more of this site than was sealed here, or something else.
+    func isOvertaken(_ scope: ScopeID, _ standing: ScopeStanding) async throws(Failure) -> Bool {
+        let received = Seq(standing.received)
+        guard received > .none else { return false }
+        let chain = try await read { db -> ContentHash? in
+            let link = try ScopeLink.load(db, scope)!
+            if received >= link.sealed { return received == link.sealed ? link.chain : nil }
+            return try Data.fetchOne(
+                db, sql: "SELECT bytes FROM zz_outbox WHERE scope = ? AND first = ?",
+                arguments: [scope.key, received.advanced(by: 1).rawValue]
+            ).map { try SegmentCodec.inspect(Array($0)).previousHash }
+        }
+        return chain?.base64 != standing.chain
+    }
+
+    /// Goes on as a new site: asks the parent with the old keys, then takes the new ones. May be broken off anywhere and repeated.
+    func reincarnated() async throws(Failure) -> SyncSession {
+        let keys = try Incarnation.prepare(replica.keysPath)
+        let own = replica.keys.site
+        let (predecessor, scopes) = try await read { (try Incarnation.site($0) ?? own, try ScopeLink.all($0)) }
+        var shared: [ScopeID: (seq: Seq, chain: ContentHash)] = [:]
+        for start in stride(from: 0, to: max(scopes.count, 1), by: Self.scopesPerRequest) {
+            let batch = Array(scopes[min(start, scopes.count)..<min(start + Self.scopesPerRequest, scopes.count)])
+            let heads = try await read { db in try batch.map { try Self.heads(db, $0) } }
+            let reply = try await client.incarnate(IncarnationRequest(predecessor: predecessor, keys: keys, scopes: heads))
+            for head in reply.scopes {
+                guard let scope = ScopeID(head.scope), let chain = Data(base64Encoded: head.chain).flatMap({ ContentHash(bytes: $0) })
+                else { continue }
+                shared[scope] = (Seq(head.seq), chain)
+            }
+        }
+        let points = shared
+        try await write { try Incarnation.adopt($0, keys, shared: points) }
+        KillPoint.reach("incarnation.commit")
+        try Incarnation.promote(keys, home: replica.directory, path: replica.keysPath)
+        return SyncSession(replica: replica.succeeded(by: keys), client: client.signing(with: keys), hub: hub, now: now)
+    }
+
+    /// Where the newest segments sealed here end, newest first.
+    private static func heads(_ db: Database, _ scope: ScopeID) throws -> IncarnationRequest.Scope {
+        let link = try ScopeLink.load(db, scope)!
+        let rows = try Row.fetchAll(
+            db, sql: "SELECT last, bytes FROM zz_outbox WHERE scope = ? ORDER BY first DESC LIMIT ?", arguments: [scope.key, headsMax])
+        var heads = [ChainPoint(seq: link.sealed.rawValue, chain: link.chain.base64)]
+        for row in rows where Seq(row["last"]) < link.sealed {
+            heads.append(ChainPoint(seq: row["last"], chain: SegmentCodec.hash(Array(row["bytes"] as Data)).base64))
+        }
+        return IncarnationRequest.Scope(scope: scope.description, heads: heads)
+    }
+}
