@@ -12,7 +12,7 @@ import Testing
     static let files = (try? FileManager.default.contentsOfDirectory(atPath: folder))?.filter { $0.hasSuffix(".toml") }.sorted() ?? []
 
     @Test(arguments: files) func play(_ file: String) async throws {
-        var rehearsal = try await Rehearsal(try CaseFile.load(Self.folder + "/" + file), catalogue: Self.catalogue) { _ in }
+        var rehearsal = try await Rehearsal(try CaseFile.load(Self.folder + "/" + file, catalogue: Self.catalogue), catalogue: Self.catalogue) { _ in }
         try await rehearsal.play()
     }
 
@@ -20,7 +20,7 @@ import Testing
         #expect(Self.files.count >= 40)
         let numbers = Self.files.map { Int($0.prefix(2)) }
         #expect(numbers == Array(1...Self.files.count), "numbered without gaps")
-        let kinds = try Self.files.map { CaseFile.kinds.firstIndex(of: try CaseFile.load(Self.folder + "/" + $0).kind)! }
+        let kinds = try Self.files.map { CaseFile.kinds.firstIndex(of: try CaseFile.load(Self.folder + "/" + $0, catalogue: Self.catalogue).kind)! }
         #expect(kinds == kinds.sorted(), "in the order of the kinds")
         #expect(Set(kinds).count == CaseFile.kinds.count, "of every kind")
     }
@@ -51,7 +51,7 @@ import Testing
         try text.replacingOccurrences(of: old, with: new).write(toFile: path, atomically: true, encoding: .utf8)
         defer { try? FileManager.default.removeItem(atPath: path) }
         let failure = await #expect(throws: Failure.self) {
-            var rehearsal = try await Rehearsal(try CaseFile.load(path), catalogue: Self.catalogue) { _ in }
+            var rehearsal = try await Rehearsal(try CaseFile.load(path, catalogue: Self.catalogue), catalogue: Self.catalogue) { _ in }
             try await rehearsal.play()
         }
         let found = try #require(failure)
@@ -85,7 +85,7 @@ import Testing
     }
 
     @Test func aMissingFileIsNamed() {
-        let failure = #expect(throws: Failure.self) { try CaseFile.load("conflicts/cases/00-none.toml") }
+        let failure = #expect(throws: Failure.self) { try CaseFile.load("conflicts/cases/00-none.toml", catalogue: Self.catalogue) }
         #expect(failure?.kind == .usage)
         #expect(failure?.what.contains("00-none.toml cannot be read") == true)
     }

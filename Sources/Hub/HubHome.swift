@@ -26,15 +26,20 @@ package final class HubHome: Sendable {
     package let keys: SiteKeys
     package let identity: HubIdentity
     package let rules: RuleEngine
+    /// What overrides the catalogue's policies here.
+    package let policyBook: PolicyBook
     /// Raised when the hub is restored from a backup.
     package let epoch: Int
 
+    /// The files are read at start; a wrong one stops it.
+    package static func policyFolder(_ directory: String) -> String { directory + "/policies" }
     package static func databasePath(_ directory: String) -> String { directory + "/hub.db" }
 
-    private init(_ directory: String, _ catalogue: Catalogue, _ database: DatabasePool) throws {
+    private init(_ directory: String, _ catalogue: Catalogue, _ database: DatabasePool, _ policyBook: PolicyBook) throws {
         self.directory = directory
         self.catalogue = catalogue
         self.database = database
+        self.policyBook = policyBook
         rules = RuleEngine(catalogue: catalogue)
         keys = try SiteKeys.load(from: ParentLink.keysPath(directory))
         do { inbox = try Inbox(directory) } catch { throw storeFailure(error, path: directory + "/inbox.db") }
@@ -51,16 +56,20 @@ package final class HubHome: Sendable {
     package static func open(_ directory: String, catalogue: Catalogue) throws(Failure) -> HubHome {
         let path = databasePath(directory)
         let database = try ReplicaDatabase.open(path: path, kind: "hub", catalogue: catalogue)
+        let policies = try PolicyFile.load(folder: policyFolder(directory), catalogue: catalogue)
         do {
-            return try HubHome(directory, catalogue, database)
+            return try HubHome(directory, catalogue, database, policies)
         } catch {
             throw storeFailure(error, path: path)
         }
     }
 
+    /// - Parameter policies: nil reads the home's policy files, as `open` does.
     package static func create(
-        _ directory: String, catalogue: Catalogue, identity: HubIdentity
+        _ directory: String, catalogue: Catalogue, identity: HubIdentity, policies: PolicyBook? = nil
     ) throws(Failure) -> HubHome {
+        let book: PolicyBook
+        if let policies { book = policies } else { book = try PolicyFile.load(folder: policyFolder(directory), catalogue: catalogue) }
         guard HubIdentity.levels.contains(identity.level) else {
             throw Failure(
                 .usage, "'\(identity.level)' is no level of a hub.",
@@ -85,10 +94,25 @@ package final class HubHome: Sendable {
             try Meta.set(db, "epoch", 1)
         }
         do {
-            return try HubHome(directory, catalogue, database)
+            return try HubHome(directory, catalogue, database, book)
         } catch {
             throw storeFailure(error, path: databasePath(directory))
         }
+    }
+
+    // MARK: policies
+
+    /// What the judge must know of policies and owners in one scope now.
+    func policies(_ db: Database, scope: ScopeID, now: Int64) throws -> ScopePolicies {
+        var policies = ScopePolicies()
+        policies.hub = keys.site
+        policies.level = Tier(rawValue: identity.level) ?? .province
+        policies.hubsBelow = Set(
+            try Int64.fetchAll(db.cachedStatement(sql: "SELECT site FROM zz_site WHERE scope IS NULL")).map { SiteID(key: $0) })
+        if !policyBook.rules.isEmpty {
+            policies.overrides = policyBook.overrides(catalogue, school: try Self.school(db, scope)?.code, now: now)
+        }
+        return policies
     }
 
     // MARK: schools

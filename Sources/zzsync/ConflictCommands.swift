@@ -19,7 +19,11 @@ struct ConflictsList: ParsableCommand {
     @OptionGroup var options: Options
     @Option(help: "Only of this form.") var form: String?
     @Option(help: "Only of this school.") var school: String?
+<<<<<<< HEAD
     @Option(help: "Only of this kind: cell, life, twins or clone.") var kind: String?
+=======
+    @Option(help: "Only of this kind: cell, life, twins or owner.") var kind: String?
+>>>>>>> e3f51ee (Policy files; what a policy decides is a decision by the system: journalled with its file, undone like any other; claimed times are clamped at receipt)
 
     func run() throws {
         let home = try options.openHub()
@@ -143,7 +147,7 @@ struct ConflictsJournal: ParsableCommand {
         let entries = try OperatorDesk(options.openHub()).journal()
         if options.json { return Terminal.json(["journal": entries]) }
         for entry in entries {
-            Terminal.line("\(entry.decision)\tcase \(entry.number)\t\(Terminal.time(entry.at))\t\(entry.who)\t\(entry.kind): \(entry.taken)\t\(entry.value)\t\(entry.reason)")
+            Terminal.line("\(entry.decision)\tcase \(entry.number)\t\(Terminal.time(entry.at))\t\(entry.who)\t\(entry.kind): \(entry.taken)\t\(entry.value)\t\(entry.reason)\(entry.policy.map { "\t[\($0)]" } ?? "")")
         }
     }
 }
@@ -156,7 +160,8 @@ struct ConflictsRehearse: AsyncParsableCommand {
 
     func run() async throws {
         let json = options.json
-        var rehearsal = try await Rehearsal(CaseFile.load(file), catalogue: options.loadCatalogue()) { line in
+        let catalogue = try options.loadCatalogue()
+        var rehearsal = try await Rehearsal(CaseFile.load(file, catalogue: catalogue), catalogue: catalogue) { line in
             if !json { Terminal.line(line) }
         }
         try await rehearsal.play()

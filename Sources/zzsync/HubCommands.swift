@@ -11,7 +11,7 @@ struct HubCommand: AsyncParsableCommand {
         commandName: "hub", abstract: "A hub: collects from schools and hubs below, decides cases, forwards upward.",
         subcommands: [
             HubInit.self, HubServe.self, HubInvite.self, HubJoin.self, HubSchools.self, HubStatusCommand.self,
-            HubFindings.self, HubQuarantine.self, HubConflicts.self, HubForward.self, HubDigest.self,
+            HubFindings.self, HubQuarantine.self, HubConflicts.self, HubPolicies.self, HubForward.self, HubDigest.self,
         ])
 }
 
@@ -27,13 +27,16 @@ struct HubInit: ParsableCommand {
     @Option(help: "province, city, county or ministry.") var level: String
     @Option(help: "Its code, e.g. 41.") var code: String
     @Option(help: "Its name.") var name: String
+    @Option(help: "Folder of policy files to begin with; default: the installed ones.") var policies: String?
 
     func run() throws {
+        let catalogue = try options.loadCatalogue()
+        let files = try PolicyFolder.fill(options.directory(), from: policies, catalogue: catalogue)
         let hub = try HubHome.create(
-            options.directory(), catalogue: options.loadCatalogue(),
+            options.directory(), catalogue: catalogue,
             identity: HubIdentity(level: level, code: code, name: name))
         if options.json { return Terminal.json(["home": hub.directory, "site": hub.keys.site.description]) }
-        Terminal.line("Hub \(name) (\(level) \(code)) made in \(hub.directory).")
+        Terminal.line("Hub \(name) (\(level) \(code)) made in \(hub.directory)\(files > 0 ? ", with \(files) policy files" : "").")
     }
 }
 

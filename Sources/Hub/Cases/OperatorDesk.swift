@@ -46,12 +46,14 @@ package struct JournalEntry: Codable, Sendable {
     package var kind: String
     package var taken: String
     package var value: String
+    /// A decision by the system: "catalogue", or file and line of the policy that decided.
+    package var policy: String?
     /// Decisions of one bulk share the number of the first; nil for a single one.
     package var batch: Int64?
     package var undoneBy: Int64?
 
     enum CodingKeys: String, CodingKey {
-        case decision, number = "case", who, at, reason, kind, taken, value, batch, undoneBy = "undone_by"
+        case decision, number = "case", who, at, reason, kind, taken, value, policy, batch, undoneBy = "undone_by"
     }
 
     init(_ row: Row) {
@@ -63,6 +65,7 @@ package struct JournalEntry: Codable, Sendable {
         kind = row["kind"]
         taken = row["taken"]
         value = row["value"]
+        policy = row["policy"]
         batch = row["batch"]
         undoneBy = row["undone_by"]
     }
@@ -126,7 +129,7 @@ package struct OperatorDesk {
         let scope = ScopeID(key: row["scope"])
         let form = home.catalogue[number: row["form"]]
         let group = form?.groups.first { $0.number == row["field_group"] as Int }
-        let isLife = row["kind"] as String != "cell"
+        let isLife = !["cell", "owner"].contains(row["kind"] as String)
         let fields = isLife ? [] : (group?.fields.map { form!.fields[$0].id } ?? [])
         let candidates = try CaseStore.candidates(db, number: row["number"], stamps: &stamps)
         return CaseView(

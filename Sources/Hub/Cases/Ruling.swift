@@ -37,7 +37,7 @@ struct Ruling {
             throw Failure(.damaged, "The row of case \(entry["number"] as Int64) is gone.", next: "Run `zzsync hub status`.")
         }
         self.row = row
-        group = entry["kind"] as String == "cell" ? form.groups.firstIndex { $0.number == entry["field_group"] as Int } : nil
+        group = ["cell", "owner"].contains(entry["kind"] as String) ? form.groups.firstIndex { $0.number == entry["field_group"] as Int } : nil
         errorsBefore = try Self.errors(db, store.scope, form, row.id)
         reopens = entry["closed_at"] as Int64? != nil
     }
@@ -55,6 +55,7 @@ struct Ruling {
     // MARK: a value or a life
 
     func openCase() throws -> OpenCase {
+        if entry["kind"] as String == "owner" { return try changeRequest() }
         let open = entry["kind"] as String == "life" ? row.rowCase : group.flatMap { row.cases[$0] }
         guard let open else {
             throw Failure(
@@ -62,6 +63,15 @@ struct Ruling {
                 next: "Use `merge` or `distinct`, or correct one of the rows at its school.")
         }
         return open
+    }
+
+    /// A change request holds nothing: its candidates stand in the store alone.
+    private func changeRequest() throws -> OpenCase {
+        guard let group, row.cases[group] == nil else {
+            throw Failure(.refused, "The value that request \(number) asks for is disputed too.", next: "Decide that case first.")
+        }
+        var stamps = store.stamps
+        return OpenCase(number: number, candidates: try CaseStore.candidates(db, number: number, stamps: &stamps))
     }
 
     mutating func answer(values: [Value], life: Life) throws {
@@ -142,8 +152,9 @@ struct Ruling {
             row.reopen(group, open, by: by, at: takePosition())
             value = decision["before"]
             try save(row)
+            // A change request that is open again as a question: the value is held until somebody answers.
             try db.execute(
-                sql: "UPDATE zz_case SET closed_at = NULL, decision = NULL, version = version + 1 WHERE number = ?",
+                sql: "UPDATE zz_case SET kind = iif(kind = 'owner', 'cell', kind), closed_at = NULL, decision = NULL, version = version + 1 WHERE number = ?",
                 arguments: [number])
         }
     }

@@ -14,6 +14,7 @@ struct HubPageApplier {
     private var store: SQLiteScopeStore
     private var summary = PullSummary()
     private var formerKeys: [FormNumber: Set<String>] = [:]
+    private var rulings: [RowRuling] = []
 
     init(_ db: Database, hub home: HubHome, site: SiteID, scope: ScopeID, merged: Seq, now: Int64) throws {
         self.db = db
@@ -21,7 +22,7 @@ struct HubPageApplier {
         self.site = site
         self.scope = scope
         self.merged = merged
-        context = JudgeContext(hub: home.keys.site, now: now)
+        context = JudgeContext(hub: home.keys.site, now: now, policies: try home.policies(db, scope: scope, now: now))
         store = try SQLiteScopeStore(db, scope: scope)
     }
 
@@ -52,6 +53,7 @@ struct HubPageApplier {
         try store.append(extent, upTo: next.advanced(by: -1))
         _ = try FindingsRefresher(rules: home.rules).refresh(
             db, store: &store, touched: extent.rows, formerKeys: formerKeys)
+        try PolicyJournal.write(db, rulings, store: &store)
         try ClaimKeeper(home: home).update(db, scope: scope)
         return summary
     }
@@ -72,6 +74,7 @@ struct HubPageApplier {
         if pull.held != held { try Held.store(db, scope: scope, form: form, row: id, pull.held) }
         if pull.row.moved || pull.learned { try store.save([pull.row]) }
         formerKeys[form.number, default: []].formUnion(pull.row.formerKeys)
+        rulings += pull.row.rulings.map { RowRuling(form: form, row: id, ruling: $0) }
         return pull.row.moved
     }
 }

@@ -75,7 +75,7 @@ struct RowPull {
     }
 
     private mutating func take(_ group: Int, _ values: [Value], placement: Placement, stamp: Stamp) {
-        let by = Provenance(writer: .parent, stamp: stamp)
+        let by = Provenance(writer: .parent, stamp: stamp, receivedAt: context.now)
         let mask = row.form.groups[group].mask
         let isHeld = !(mask & held.fields).isEmpty && row.cells[group].isWritten
         let isPending = !(mask & pending.fields).isEmpty
@@ -97,7 +97,12 @@ struct RowPull {
         } else if isHeld {
             // At or before the base: this value was made over it.
             if placement.written <= row.cells[group].base || mine || placement.disputed || isBlind { return }
-            row.dispute(group, candidate)
+            if row.ownerAnswer(group, candidate, context) == true {
+                row.settle(group, by: context.policies[row.form, group], candidate, wins: true, context)
+                held.fields = FieldMask(held.fields.bits & ~mask.bits)      // it stands here no more: nothing of it is left to go up
+            } else {
+                row.dispute(group, candidate)
+            }
             learn(\.cells[group], placement, mine: false)
         } else if !isPending {
             row.put(group, values, by: by)

@@ -1,5 +1,6 @@
 // After rows moved: the rules on each of them, and on the rows that refer to them. A reference that was missing clears itself
-// when the row arrives; one that loses its row, or meets another name there, is found.
+// when the row arrives; one that loses its row, or meets another name there, is found. A change request that a row has come to
+// agree with closes itself.
 
 import Foundation
 import GRDB
@@ -24,6 +25,7 @@ struct FindingsRefresher {
                 rows[other, default: []].formUnion(referring)
             }
         }
+        try PolicyJournal.closeAgreed(db, rules.catalogue, store: &store, moved: touched)
         var broken = 0
         for (number, ids) in rows.sorted(by: { $0.key < $1.key }) {
             guard let form = rules.catalogue[number: number] else { continue }

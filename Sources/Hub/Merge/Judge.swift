@@ -24,17 +24,19 @@ package struct IncomingChange: Sendable {
 /// What the judge must know beside the row: who the hub is, and until when an older incarnation of the child counts.
 package struct JudgeContext: Sendable {
     package var hub: SiteID
-    /// Seconds since 1970 at the hub, for system decisions' stamps and for clamping claimed times.
+    /// Seconds since 1970 at the hub, for system decisions' stamps.
     package var now: Int64
     /// For rule 2 a new incarnation counts as its parent for what that parent had written up to a position.
     package var parentIncarnation: (site: SiteID, limit: Position)?
-    package init(hub: SiteID, now: Int64, parentIncarnation: (site: SiteID, limit: Position)? = nil) {
+    package var policies: ScopePolicies
+    package init(
+        hub: SiteID, now: Int64, parentIncarnation: (site: SiteID, limit: Position)? = nil, policies: ScopePolicies = ScopePolicies()
+    ) {
         self.hub = hub
         self.now = now
         self.parentIncarnation = parentIncarnation
+        self.policies = policies
     }
-    /// How far ahead of the hub's clock a claimed time still counts for `newest`, in seconds.
-    static let clockAheadMax: Int64 = 5 * 60
 
     func system(_ author: String) -> Provenance {
         Provenance(writer: .hub, stamp: Stamp(origin: hub, author: author, time: now))
@@ -67,45 +69,21 @@ extension MergeRow {
             counts.equal += 1
             return
         }
+        let candidate = Candidate(by: change.by, values: new, life: .unchanged, cursor: change.cursor)
         let fits = saw(cell, change, context) || mutants.contains(.noCase)
         if !cell.isWritten || (fits && (!open || !mutants.isDisjoint(with: [.shrink, .noCase]))) {
+            if !open, contradictsOwner(group, change.by, context) {
+                settle(group, by: context.policies[form, group], candidate, wins: false, context)
+                return
+            }
             cases[group] = nil
             put(group, new, by: change.by)
             counts.merged += 1
-        } else if !open, form.groups[group].policy == .newest {
-            decideNewest(group, new, change, context)
+        } else if !open, let wins = policyAnswer(group, candidate, context) {
+            settle(group, by: context.policies[form, group], candidate, wins: wins, context)
         } else {
-            dispute(group, Candidate(by: change.by, values: new, life: .unchanged, cursor: change.cursor))
+            dispute(group, candidate)
             counts.disputed += 1
-        }
-    }
-
-    /// The policy `newest`: the later claimed time wins, clamped to the hub's clock. Every judgement is a write, so keeping
-    /// the present value is a decision that covers both.
-    private mutating func decideNewest(
-        _ group: Int, _ new: [Value], _ change: IncomingChange, _ context: JudgeContext
-    ) {
-        let latest = context.now + JudgeContext.clockAheadMax
-        let mine = (min(cells[group].by.stamp.time, latest), cells[group].by.stamp.origin)
-        let theirs = (min(change.by.stamp.time, latest), change.by.stamp.origin)
-        let present = groupValues(group)
-        var winner = theirs > mine ? change.by : cells[group].by
-        winner.writer = .hub
-        let loser = Overwritten(
-            group: form.groups[group].number, values: theirs > mine ? present : new, life: .unchanged,
-            cell: theirs > mine ? cells[group] : Cell(written: position, shown: position, by: change.by))
-        if theirs > mine {
-            put(group, new, by: winner)
-            counts.merged += 1
-        } else {
-            counts.overtaken += 1
-            if mutants.contains(.quietPolicy) { return }
-            overwritten.append(loser)
-            // A new write even where the words stay the same: it covers both sides.
-            moved = true
-            cells[group].written = position
-            cells[group].shown = position
-            cells[group].by = winner
         }
     }
 

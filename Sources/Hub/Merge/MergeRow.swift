@@ -14,10 +14,25 @@ package struct Provenance: Hashable, Sendable {
     }
     package var writer: Writer
     package var stamp: Stamp
-    package init(writer: Writer, stamp: Stamp) {
+    /// Where the claimed time lies ahead of the clock of the hub that received it: the time that orders it here.
+    package var clamped: Int64?
+    package init(writer: Writer, stamp: Stamp, clamped: Int64? = nil) {
         self.writer = writer
         self.stamp = stamp
+        self.clamped = clamped
     }
+
+    /// As received now. The claimed time is clamped here, once: clamped when it is judged, a clock years ahead would stay
+    /// ahead of everybody for years.
+    init(writer: Writer, stamp: Stamp, receivedAt now: Int64) {
+        let latest = now + Self.clockAheadMax
+        self.init(writer: writer, stamp: stamp, clamped: stamp.time > latest ? latest : nil)
+    }
+    /// How far ahead of the hub's clock a claimed time still counts, in seconds.
+    private static let clockAheadMax: Int64 = 5 * 60
+
+    /// Seconds since 1970, for `newest`.
+    var ordering: Int64 { clamped ?? stamp.time }
 
     /// A strict order without a preference: it only has to be the same whatever arrived first.
     func precedes(_ other: Provenance) -> Bool {
@@ -149,6 +164,7 @@ package struct MergeRow: Sendable {
 
     // What happened to the row since it was loaded; the store writes these out.
     package var overwritten: [Overwritten] = []
+    package var rulings: [PolicyRuling] = []
     package var counts = CellCounts()
     /// The position of the change in hand, and whether it was used.
     package var position: Position

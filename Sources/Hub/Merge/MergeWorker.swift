@@ -107,11 +107,13 @@ package actor MergeWorker {
             merger.isReleased = segment.isReleased
             merger.parentIncarnation = try Incarnations.parent(db, scope: segment.scope, of: segment.site)
             if segment.isReleased { try Meta.set(db, note, now) }
+            merger.policies = try home.policies(db, scope: segment.scope, now: now)
             let (report, touched) = try merger.merge(
                 // Nobody can have seen more of this log than there is.
                 body, header: header, cursor: min(cursor, store.logEnd), into: &store)
             _ = try FindingsRefresher(rules: home.rules).refresh(
                 db, store: &store, touched: touched, formerKeys: report.formerKeys)
+            try PolicyJournal.write(db, report.rulings, store: &store)
             KillPoint.reach("merge.write")
         }
     }

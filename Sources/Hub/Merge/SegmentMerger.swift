@@ -13,6 +13,7 @@ struct MergeReport: Sendable {
     var casesOpened = 0
     /// Natural keys that rows had before.
     var formerKeys: [FormNumber: Set<String>] = [:]
+    var rulings: [RowRuling] = []
 }
 
 struct SegmentMerger {
@@ -25,6 +26,7 @@ struct SegmentMerger {
     var parentIncarnation: (site: SiteID, limit: Position)?
     /// The segment was in quarantine: cells that its site has written since are passed over.
     var isReleased = false
+    var policies = ScopePolicies()
     /// The tests' mistakes; empty everywhere else.
     var mutants: MergeMutant = []
 
@@ -43,7 +45,7 @@ struct SegmentMerger {
         var report = MergeReport()
         var next = store.logEnd.next(inEpoch: epoch)
         var extent = Extent(merged: header.lastSeq > newest ? (site, header.lastSeq) : nil)
-        let by = body.stamps.map { Provenance(writer: .child(site), stamp: $0) }
+        let by = body.stamps.map { Provenance(writer: .child(site), stamp: $0, receivedAt: now) }
         var seq = header.firstSeq
         for changes in body.forms {
             guard let form = catalogue[number: changes.form] else { preconditionFailure("checked before the merge") }
@@ -88,7 +90,7 @@ struct SegmentMerger {
         _ form: Form, _ changes: FormChanges, _ indices: [Int], by: [Provenance], writtenSince since: Position?, cursor: Position,
         into store: inout Store, next: inout Position, extent: inout Extent, report: inout MergeReport
     ) throws {
-        let context = JudgeContext(hub: hub, now: now, parentIncarnation: parentIncarnation)
+        let context = JudgeContext(hub: hub, now: now, parentIncarnation: parentIncarnation, policies: policies)
         let columns = form.fields.map { changes.fields.firstIndex(of: $0.number) }
         var rows = try store.load(form, indices.map { changes.rows[$0] })
         var changed: [RowID: MergeRow] = [:]
@@ -116,7 +118,10 @@ struct SegmentMerger {
             report.casesOpened += max(0, row.cases.count + (row.rowCase == nil ? 0 : 1) - casesBefore)
         }
         for id in changed.keys { changed[id]!.moved = true }
-        for row in changed.values { report.formerKeys[form.number, default: []].formUnion(row.formerKeys) }
+        for row in changed.values {
+            report.formerKeys[form.number, default: []].formUnion(row.formerKeys)
+            report.rulings += row.rulings.map { RowRuling(form: form, row: row.id, ruling: $0) }
+        }
         try store.save(Array(changed.values))
     }
 

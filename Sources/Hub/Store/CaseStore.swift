@@ -10,7 +10,7 @@ enum CaseStore {
             db.cachedStatement(
                 sql: """
                     SELECT number, field_group, kind FROM zz_case
-                    WHERE scope = ? AND form = ? AND id = ? AND closed_at IS NULL AND kind <> 'twins'
+                    WHERE scope = ? AND form = ? AND id = ? AND closed_at IS NULL AND kind IN ('cell', 'life')
                     """),
             arguments: [scope.key, row.form.number, row.id.rawValue])
         row.hadCases = !cases.isEmpty
@@ -48,7 +48,7 @@ enum CaseStore {
         try db.execute(
             sql: """
                 UPDATE zz_case SET closed_at = unixepoch()
-                WHERE scope = ? AND form = ? AND id = ? AND closed_at IS NULL AND kind <> 'twins' AND number NOT IN (\(list))
+                WHERE scope = ? AND form = ? AND id = ? AND closed_at IS NULL AND kind IN ('cell', 'life') AND number NOT IN (\(list))
                 """, arguments: [scope.key, row.form.number, row.id.rawValue])
     }
 
@@ -68,14 +68,18 @@ enum CaseStore {
                 arguments: [kind, scope.key, row.form.number, row.id.rawValue, group])
             number = db.lastInsertedRowID
         }
+        try write(db, number, open.candidates, stamps: &stamps)
+        return number
+    }
+
+    static func write(_ db: Database, _ number: Int64, _ candidates: [Candidate], stamps: inout Stamps) throws {
         try db.execute(sql: "DELETE FROM zz_candidate WHERE number = ?", arguments: [number])
-        for (ordinal, candidate) in open.candidates.enumerated() {
+        for (ordinal, candidate) in candidates.enumerated() {
             try db.cachedStatement(sql: "INSERT INTO zz_candidate VALUES (?, ?, ?, ?, ?, ?)")
                 .execute(arguments: [
                     number, ordinal + 1, try stamps.number(candidate.by), Int(candidate.life.rawValue),
                     candidate.cursor.rawValue, ValuesJSON.encode(candidate.values),
                 ])
         }
-        return number
     }
 }

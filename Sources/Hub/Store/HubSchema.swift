@@ -116,7 +116,8 @@ package enum HubSchema {
           writer INT NOT NULL,                  -- a child's site; 0 this hub, 1 the parent
           origin INT NOT NULL,
           author TEXT NOT NULL,
-          time INT NOT NULL,
+          time INT NOT NULL,                    -- as claimed
+          clamped INT,                          -- the time that orders it, where the claimed one lay ahead of our clock
           UNIQUE (writer, origin, author, time)
         ) STRICT;
 
@@ -160,7 +161,7 @@ package enum HubSchema {
 
         CREATE TABLE zz_case (
           number INTEGER PRIMARY KEY AUTOINCREMENT,
-          kind TEXT NOT NULL,                   -- cell | life | twins
+          kind TEXT NOT NULL,                   -- cell | life | twins | owner (a change request: holds nothing)
           scope INT NOT NULL,
           form INT NOT NULL,
           id INT NOT NULL,
@@ -188,7 +189,7 @@ package enum HubSchema {
         CREATE TABLE zz_decision (
           decision INTEGER PRIMARY KEY AUTOINCREMENT,
           number INT NOT NULL,
-          kind TEXT NOT NULL,                   -- take | set | merge | distinct | undo
+          kind TEXT NOT NULL,                   -- take | set | merge | distinct | undo; newest | owner | union by the system
           who TEXT NOT NULL,
           at INT NOT NULL,
           reason TEXT NOT NULL,
@@ -196,6 +197,7 @@ package enum HubSchema {
           value TEXT NOT NULL,                  -- JSON: the result
           before TEXT NOT NULL,                 -- JSON: what an undo puts back
           position INT NOT NULL,
+          policy TEXT,                          -- by the system: "catalogue", or file and line of the policy
           batch INT,                            -- decisions of one bulk share the number of the first
           undone_by INT
         ) STRICT;

@@ -17,8 +17,9 @@ struct Stamps {
         let arguments: StatementArguments = [
             Self.key(provenance.writer), provenance.stamp.origin.key, provenance.stamp.author, provenance.stamp.time,
         ]
-        try db.cachedStatement(sql: "INSERT OR IGNORE INTO zz_stamp (writer, origin, author, time) VALUES (?, ?, ?, ?)")
-            .execute(arguments: arguments)
+        // The first receipt's clamp stays: a later one would be kinder to the same wrong clock.
+        try db.cachedStatement(sql: "INSERT OR IGNORE INTO zz_stamp (writer, origin, author, time, clamped) VALUES (?, ?, ?, ?, ?)")
+            .execute(arguments: arguments + [provenance.clamped])
         let number = try Int64.fetchOne(
             db.cachedStatement(sql: "SELECT stamp FROM zz_stamp WHERE writer = ? AND origin = ? AND author = ? AND time = ?"),
             arguments: arguments)!
@@ -32,13 +33,13 @@ struct Stamps {
         if number == 0 { return MergeRow.nobody }
         if let known = provenances[number] { return known }
         guard let row = try Row.fetchOne(
-            db.cachedStatement(sql: "SELECT writer, origin, author, time FROM zz_stamp WHERE stamp = ?"), arguments: [number])
+            db.cachedStatement(sql: "SELECT writer, origin, author, time, clamped FROM zz_stamp WHERE stamp = ?"), arguments: [number])
         else {
             throw Failure(.damaged, "Stamp \(number) is missing in zz_stamp.", next: "Restore the hub's last backup.")
         }
         let provenance = Provenance(
             writer: Self.writer(row["writer"]),
-            stamp: Stamp(origin: SiteID(key: row["origin"]), author: row["author"], time: row["time"]))
+            stamp: Stamp(origin: SiteID(key: row["origin"]), author: row["author"], time: row["time"]), clamped: row["clamped"])
         numbers[provenance] = number
         provenances[number] = provenance
         return provenance

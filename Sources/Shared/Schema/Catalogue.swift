@@ -140,7 +140,7 @@ package struct Field: Sendable {
 }
 
 /// How a group with two unseen values is decided.
-package enum Policy: String, Sendable, Decodable {
+package enum Policy: String, Sendable, Decodable, CaseIterable {
     case manual, owner, newest, union
 }
 
@@ -152,6 +152,8 @@ package struct Group: Sendable {
     package let fields: [Int]
     package let mask: FieldMask
     package let policy: Policy
+    /// Whose value stands where the policy is `owner`.
+    package var owner = Owner.tier(.school)
 }
 
 package enum RuleLevel: String, Sendable, Decodable {

@@ -20,11 +20,16 @@ struct FormCompiler {
         for (index, field) in fields.enumerated() { rules += fieldRules(field, isKey: key.contains(index)) }
         if !key.isEmpty { rules.append(uniqueKey(key.map { fields[$0] })) }
         rules += (toml.rule ?? []).map(authored)
-        return Form(
+        let form = Form(
             number: toml.number, id: toml.id, module: toml.module, section: toml.section, title: toml.title,
             template: toml.template, importOrder: toml.import_order, prerequisites: toml.prerequisites,
             levels: toml.levels, fields: fields, groups: groups(), key: key, keyScope: toml.key_scope ?? .school, rules: rules,
             example: toml.example.mapValues(\.value))
+        for group in form.groups {
+            guard let objection = form.objection(to: group.policy, group) else { continue }
+            throw failure("policy \(group.policy) of '\(group.name)': \(objection)", table: "field", index: group.fields[0], key: "policy")
+        }
+        return form
     }
 
     private func failure(_ what: String, table: String? = nil, index: Int = 0, key: String? = nil) -> Failure {
@@ -92,7 +97,7 @@ struct FormCompiler {
             for index in fields { mask.insert(toml.field[index].number) }
             return Group(
                 number: toml.field[fields[0]].number, name: name, fields: fields, mask: mask,
-                policy: toml.field[fields[0]].policy ?? .manual)
+                policy: toml.field[fields[0]].policy ?? .manual, owner: Owner(toml.field[fields[0]].owner ?? Tier.school.rawValue))
         }
     }
 

@@ -14,12 +14,15 @@ struct CaseFile: Decodable {
     /// The row that is meant where a step names none.
     var row: String?
     var step: [Step]
+    /// The policies that count in this country: `[[policy]]` blocks, as in a file of conflicts/policies.
+    private(set) var policies = PolicyBook()
 
     /// Where it was read from, and the line of each step.
     private(set) var path = ""
     private(set) var lines: [Int] = []
 
     enum CodingKeys: String, CodingKey, CaseIterable { case title, kind, story, nodes, row, step }
+    private static let keys = CodingKeys.allCases.map(\.rawValue) + ["policy"]
 
     /// In the order in which the casebook stands.
     static let kinds = ["cell", "life", "twins", "rule", "reference", "clock", "newest", "late", "tiers", "decision", "restore"]
@@ -77,15 +80,17 @@ struct CaseFile: Decodable {
     }
 
     /// - Throws: `Failure(.usage)` that names file, line and the allowed words.
-    static func load(_ path: String) throws(Failure) -> CaseFile {
+    static func load(_ path: String, catalogue: Catalogue) throws(Failure) -> CaseFile {
         guard let data = FileManager.default.contents(atPath: path) else {
             throw Failure(.usage, "\(path) cannot be read.", next: "Name a case file, for example conflicts/cases/01-….toml.")
         }
         let text = String(decoding: data, as: UTF8.self)
         do {
-            try checkWords(TOMLTable(string: text), path: path, text: text)
+            let table = try TOMLTable(string: text)
+            try checkWords(table, path: path, text: text)
             var file = try TOMLDecoder().decode(CaseFile.self, from: text)
             file.path = path
+            file.policies = PolicyBook(rules: try PolicyFile.rules(in: table, text: text, path: path, catalogue: catalogue))
             file.lines = file.step.indices.map { lineOf(table: "step", index: $0, key: nil, in: text) ?? 0 }
             return file
         } catch let failure as Failure {
@@ -108,8 +113,7 @@ struct CaseFile: Decodable {
         }
         for key in table.keys {
             try check(
-                key, among: CodingKeys.allCases.map(\.rawValue), line: line(ofKey: key, in: text), what: "key of a case file",
-                plural: "Keys")
+                key, among: keys, line: line(ofKey: key, in: text), what: "key of a case file", plural: "Keys")
         }
         if let kind = table["kind"]?.string {
             try check(kind, among: kinds, line: line(ofKey: "kind", in: text), what: "kind of case", plural: "Kinds")

@@ -23,7 +23,7 @@ struct Rehearsal {
     init(_ file: CaseFile, catalogue: Catalogue, tell: @escaping (String) -> Void) async throws {
         self.file = file
         self.tell = tell
-        world = try await World(catalogue: catalogue, nodes: file.nodes)
+        world = try await World(catalogue: catalogue, nodes: file.nodes, policies: file.policies)
         for letter in Set(file.nodes.map { String($0.prefix(1)) }).sorted() {
             let name = file.nodes.first { $0.hasPrefix(letter) }!
             let added = try world.node(name).addExamples(author: "初始数据", school: letter)

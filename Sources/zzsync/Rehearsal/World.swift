@@ -32,14 +32,14 @@ final class World {
     private(set) var nodes: [String: NodeHome] = [:]
     private(set) var hubs: [String: Tier] = [:]
 
-    init(catalogue: Catalogue, nodes names: [String]) async throws {
+    init(catalogue: Catalogue, nodes names: [String], policies: PolicyBook = PolicyBook()) async throws {
         self.catalogue = catalogue
         folder = NSTemporaryDirectory() + "zzsync-rehearsal-\(UInt64.random(in: 0...UInt64.max))"
         for (name, level, code) in [("ministry", "ministry", "00"), ("province", "province", "41")] {
             open(
                 name,
                 try HubHome.create(
-                    "\(folder)/\(name)", catalogue: catalogue, identity: HubIdentity(level: level, code: code, name: name)))
+                    "\(folder)/\(name)", catalogue: catalogue, identity: HubIdentity(level: level, code: code, name: name), policies: policies))
         }
         try await joinHubs()
         for name in names { nodes[name] = try await makeNode(name) }

@@ -1,0 +1,116 @@
+// Decisions of policies in the journal. Each is a case that was decided as it opened, so that an undo has its candidates; under
+// `owner` the case stays open as a change request, which holds nothing and closes itself when the owner's value agrees.
+
+import GRDB
+import Shared
+
+enum PolicyJournal {
+    /// Who decides where a policy does.
+    static let system = "zzsync"
+
+    static func write(_ db: Database, _ rulings: [RowRuling], store: inout SQLiteScopeStore) throws {
+        for ruling in rulings { try write(db, ruling, store: &store) }
+    }
+
+    private static func write(_ db: Database, _ entry: RowRuling, store: inout SQLiteScopeStore) throws {
+        let ruling = entry.ruling
+        let isRequest = ruling.policy.policy == .owner
+        let number = try isRequest ? request(db, entry, store: &store) : closedCase(db, entry, store: &store)
+        try db.cachedStatement(
+            sql: """
+                INSERT INTO zz_decision (number, kind, who, at, reason, taken, value, before, position, policy)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                """
+        ).execute(arguments: [
+            number, ruling.policy.policy.rawValue, system, ruling.at, reason(ruling), taken(ruling),
+            ValuesJSON.encode(ruling.candidates[0].values), ValuesJSON.encode(ruling.before), ruling.position.rawValue,
+            ruling.policy.place,
+        ])
+        if !isRequest {
+            try db.cachedStatement(sql: "UPDATE zz_case SET closed_at = ?, decision = ? WHERE number = ?")
+                .execute(arguments: [ruling.at, db.lastInsertedRowID, number])
+        }
+    }
+
+    private static func closedCase(_ db: Database, _ entry: RowRuling, store: inout SQLiteScopeStore) throws -> Int64 {
+        let number = try insert(db, "cell", entry, scope: store.scope)
+        try CaseStore.write(db, number, entry.ruling.candidates, stamps: &store.stamps)
+        return number
+    }
+
+    /// One request a cell: what is asked for again joins it.
+    private static func request(_ db: Database, _ entry: RowRuling, store: inout SQLiteScopeStore) throws -> Int64 {
+        let known = try Int64.fetchOne(
+            db.cachedStatement(
+                sql: """
+                    SELECT number FROM zz_case
+                    WHERE scope = ? AND form = ? AND id = ? AND field_group = ? AND kind = 'owner' AND closed_at IS NULL
+                    """), arguments: [store.scope.key, entry.form, entry.row.rawValue, entry.fields])
+        let number = try known ?? insert(db, "owner", entry, scope: store.scope)
+        let asked = OpenCase(number: number, candidates: Array(try CaseStore.candidates(db, number: number, stamps: &store.stamps).dropFirst()))
+            .joined(by: entry.ruling.candidates[1])
+        try CaseStore.write(db, number, [entry.ruling.candidates[0]] + asked.candidates, stamps: &store.stamps)
+        if known != nil { try db.execute(sql: "UPDATE zz_case SET version = version + 1 WHERE number = ?", arguments: [number]) }
+        return number
+    }
+
+    private static func insert(_ db: Database, _ kind: String, _ entry: RowRuling, scope: ScopeID) throws -> Int64 {
+        try db.cachedStatement(sql: "INSERT INTO zz_case (kind, scope, form, id, field_group, opened_at) VALUES (?, ?, ?, ?, ?, ?)")
+            .execute(arguments: [kind, scope.key, entry.form, entry.row.rawValue, entry.fields, entry.ruling.at])
+        return db.lastInsertedRowID
+    }
+
+    private static func reason(_ ruling: PolicyRuling) -> String {
+        let why =
+            switch ruling.policy.policy {
+            case .newest: "取最新：填写时间较晚的一个"
+            case .owner: "一数一源：以\(ruling.policy.owner)的值为准，另一个转为变更申请"
+            case .union: "多选取并集：有人选了就算选"
+            case .manual: ""
+            }
+        return ruling.policy.reason.isEmpty ? why : "\(why)（\(ruling.policy.reason)）"
+    }
+
+    private static func taken(_ ruling: PolicyRuling) -> String {
+        let said = ruling.candidates.map { $0.values.map(\.shown).joined(separator: " | ") }
+        return "\(said[0]) stands, not \(said[1])"
+    }
+
+    // MARK: requests
+
+    /// Closes the requests that the owner's value has come to agree with, or whose row is gone. Called wherever rows move.
+    static func closeAgreed(
+        _ db: Database, _ catalogue: Catalogue, store: inout some ScopeStore, moved: [(form: FormNumber, row: RowID)]
+    ) throws {
+        let open = try Row.fetchAll(
+            db.cachedStatement(
+                sql: "SELECT number, form, id, field_group FROM zz_case WHERE scope = ? AND kind = 'owner' AND closed_at IS NULL"),
+            arguments: [store.scope.key])
+        guard !open.isEmpty else { return }
+        let moved = Set(moved.map { MovedRow(form: $0.form, row: $0.row) })
+        var stamps = Stamps(db)
+        for entry in open where moved.contains(MovedRow(form: entry["form"], row: RowID(entry["id"]))) {
+            guard let form = catalogue[number: entry["form"]],
+                let group = form.groups.firstIndex(where: { $0.number == entry["field_group"] as Int }),
+                let row = try store.load(form, [RowID(entry["id"])])[RowID(entry["id"])]
+            else { continue }
+            let asked = try CaseStore.candidates(db, number: entry["number"], stamps: &stamps).dropFirst()
+            guard row.life == .dead || asked.contains(where: { $0.values == row.groupValues(group) }) else { continue }
+            try db.execute(
+                sql: "UPDATE zz_case SET closed_at = unixepoch() WHERE number = ?", arguments: [entry["number"] as Int64])
+        }
+    }
+
+    private struct MovedRow: Hashable {
+        let form: FormNumber
+        let row: RowID
+    }
+}
+
+extension OpenCase {
+    fileprivate func joined(by candidate: Candidate) -> OpenCase {
+        var open = self
+        open.join(candidate)
+        return open
+    }
+}
