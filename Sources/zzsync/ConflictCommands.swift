@@ -19,11 +19,7 @@ struct ConflictsList: ParsableCommand {
     @OptionGroup var options: Options
     @Option(help: "Only of this form.") var form: String?
     @Option(help: "Only of this school.") var school: String?
-<<<<<<< HEAD
-    @Option(help: "Only of this kind: cell, life, twins or clone.") var kind: String?
-=======
-    @Option(help: "Only of this kind: cell, life, twins or owner.") var kind: String?
->>>>>>> e3f51ee (Policy files; what a policy decides is a decision by the system: journalled with its file, undone like any other; claimed times are clamped at receipt)
+    @Option(help: "Only of this kind: cell, life, twins, owner or clone.") var kind: String?
 
     func run() throws {
         let home = try options.openHub()
