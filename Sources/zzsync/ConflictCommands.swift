@@ -10,7 +10,7 @@ struct HubConflicts: ParsableCommand {
         commandName: "conflicts", abstract: "Cases: what two people disagree about.",
         subcommands: [
             ConflictsList.self, ConflictsShow.self, ConflictsTake.self, ConflictsSet.self, ConflictsMerge.self, ConflictsDistinct.self,
-            ConflictsUndo.self, ConflictsJournal.self, ConflictsRehearse.self,
+            ConflictsUndo.self, ConflictsJournal.self, ConflictsDecisions.self, ConflictsRehearse.self,
         ])
 }
 
@@ -46,13 +46,19 @@ struct ConflictsShow: ParsableCommand {
         Terminal.line("Case \(item.number), \(item.kind), school \(item.school), \(item.form) \(item.key), version \(item.version)")
         if let closed = item.closedAt { Terminal.line("Closed at \(Terminal.time(closed))") }
         if let other = item.otherRow { Terminal.line("The same key: row \(item.row) and row \(other) of school \(item.otherSchool ?? "?")") }
+        let form = home.catalogue[item.form]
+        func shown(_ values: [String: String]) -> String {
+            values.sorted { $0.key < $1.key }.map { key, value in "\(form?.fields.first { $0.id == key }?.title ?? key)=\(value)" }
+                .joined(separator: "  ")
+        }
+        if let base = item.base { Terminal.line("  was  \(shown(base))") }
         for candidate in item.candidates {
-            let form = home.catalogue[item.form]
-            let values = candidate.values.sorted { $0.key < $1.key }.map { key, value in
-                "\(form?.fields.first { $0.id == key }?.title ?? key)=\(value)"
-            }
-            Terminal.line("  \(candidate.candidate)  \(values.joined(separator: "  "))")
+            Terminal.line("  \(candidate.candidate)  \(shown(candidate.values))")
             Terminal.line("     by \(candidate.author) at \(Terminal.time(candidate.time)), from \(candidate.from)")
+        }
+        for row in item.rows ?? [] {
+            Terminal.line("  row \(row.row) of school \(row.school)  \(row.values.isEmpty ? "equal in every field" : shown(row.values))")
+            Terminal.line("     by \(row.author) at \(Terminal.time(row.time))")
         }
     }
 }

@@ -35,6 +35,9 @@ struct ClaimKeeper {
         while let extent = try extents.next() {
             for (form, row) in try ExtentRows.unpack(Array(extent["rows"] as Data)) { touched[form, default: []].insert(row) }
         }
+        for (form, row) in try followRecords(db, touched.removeValue(forKey: SystemForms.decision.number) ?? [], scope: scope) {
+            touched[form, default: []].insert(row)
+        }
         for (number, rows) in touched.sorted(by: { $0.key < $1.key }) {
             guard let form = home.catalogue[number: number], !form.key.isEmpty else { continue }
             var rows = rows.sorted()
@@ -42,11 +45,44 @@ struct ClaimKeeper {
             while !rows.isEmpty {
                 try update(db, form, rows, store: &store)
                 let ids = "[" + rows.map(\.description).joined(separator: ",") + "]"
-                rows = try TwinMerger.mergeEqual(db, home, form, store: &store, ids: ids)
+                rows = try TwinMerger.mergeEqual(db, home, form, store: &store, among: ids)
             }
         }
         try db.execute(
             sql: "UPDATE zz_scope SET claimed = ? WHERE scope = ?", arguments: [store.logEnd.rawValue, scope.key])
+    }
+
+    /// Keeps zz_distinct in step with records that came, from here, from below or from above: two rows are two for good as long
+    /// as a record says so that no other takes back.
+    ///
+    /// - Returns: rows of this scope whose cases are to be looked at again.
+    private func followRecords(_ db: Database, _ records: Set<RowID>, scope: ScopeID) throws -> [(FormNumber, RowID)] {
+        guard !records.isEmpty else { return [] }
+        let table = SystemForms.decision.table
+        let ids = "[" + records.sorted().map(\.description).joined(separator: ",") + "]"
+        let said = try Row.fetchAll(
+            db,
+            sql: """
+                SELECT this.form, this.row_id, this.other_scope, this.other_row,
+                  EXISTS (SELECT 1 FROM \(table) AS undo WHERE undo.scope = ?1 AND undo._life = 1 AND undo.undoes = this.id) AS undone
+                FROM \(table) AS this WHERE this.scope = ?1 AND this._life = 1 AND this.kind = 'distinct' AND (
+                  this.id IN (SELECT value FROM json_each(?2))
+                  OR this.id IN (SELECT undoes FROM \(table) WHERE scope = ?1 AND id IN (SELECT value FROM json_each(?2))))
+                ORDER BY undone DESC
+                """, arguments: [scope.key, ids])
+        return try said.compactMap { row in
+            guard let form = home.catalogue[row["form"] as String], let other = (row["other_scope"] as String?).flatMap({ ScopeID($0) }),
+                let id = row["row_id"] as Int64?, let otherID = row["other_row"] as Int64?
+            else { return nil }
+            try db.execute(
+                sql: row["undone"]
+                    ? """
+                    DELETE FROM zz_distinct WHERE form = ?1 AND ((scope = ?2 AND id = ?3 AND other_scope = ?4 AND other_id = ?5)
+                      OR (scope = ?4 AND id = ?5 AND other_scope = ?2 AND other_id = ?3))
+                    """ : "INSERT OR IGNORE INTO zz_distinct VALUES (?1, ?2, ?3, ?4, ?5)",
+                arguments: [form.number, scope.key, id, other.key, otherID])
+            return (form.number, RowID(id))
+        }
     }
 
     private func update(_ db: Database, _ form: Form, _ rows: [RowID], store: inout SQLiteScopeStore) throws {
@@ -84,9 +120,7 @@ struct ClaimKeeper {
         let twins = """
             FROM zz_claim_row AS mine JOIN zz_claim AS other ON other.form = mine.form AND other.key = mine.key
               AND NOT (other.scope = mine.scope AND other.id = mine.id)
-              AND NOT EXISTS (SELECT 1 FROM zz_distinct AS d WHERE d.form = mine.form
-                AND ((d.scope = mine.scope AND d.id = mine.id AND d.other_scope = other.scope AND d.other_id = other.id)
-                  OR (d.scope = other.scope AND d.id = other.id AND d.other_scope = mine.scope AND d.other_id = mine.id)))\(form.keyScope == .school ? " AND other.scope = mine.scope" : "")
+              AND NOT \(Self.distinct("mine.form", "mine.scope", "mine.id", "other.scope", "other.id"))\(form.keyScope == .school ? " AND other.scope = mine.scope" : "")
             WHERE mine.form = ?1 AND mine.scope = ?2 AND mine.id IN (SELECT value FROM json_each(?3))
             """
         try db.execute(
@@ -101,12 +135,25 @@ struct ClaimKeeper {
                 """, arguments: [form.number, scope.key, ids])
         try db.execute(
             sql: """
-                UPDATE zz_case SET closed_at = unixepoch() WHERE kind = 'twins' AND closed_at IS NULL AND form = ?1
+                UPDATE zz_case SET closed_at = unixepoch(), record = (SELECT max(id) FROM \(SystemForms.decision.table) AS d
+                    WHERE d.scope = ?2 AND d._life = 1 AND d.kind = 'distinct' AND d.form = ?4
+                      AND ((d.row_id = zz_case.id AND d.other_row = zz_case.other_id) OR (d.row_id = zz_case.other_id AND d.other_row = zz_case.id)))
+                WHERE kind = 'twins' AND closed_at IS NULL AND form = ?1
                   AND ((scope = ?2 AND id IN (SELECT value FROM json_each(?3)))
                     OR (other_scope = ?2 AND other_id IN (SELECT value FROM json_each(?3))))
-                  AND NOT EXISTS (SELECT 1 FROM zz_claim_row AS a JOIN zz_claim_row AS b ON a.form = b.form AND a.key = b.key
-                    WHERE a.form = zz_case.form AND a.scope = zz_case.scope AND a.id = zz_case.id
-                      AND b.scope = zz_case.other_scope AND b.id = zz_case.other_id)
-                """, arguments: [form.number, scope.key, ids])
+                  AND (\(Self.distinct("zz_case.form", "zz_case.scope", "zz_case.id", "zz_case.other_scope", "zz_case.other_id"))
+                    OR NOT EXISTS (SELECT 1 FROM zz_claim_row AS a JOIN zz_claim_row AS b ON a.form = b.form AND a.key = b.key
+                      WHERE a.form = zz_case.form AND a.scope = zz_case.scope AND a.id = zz_case.id
+                        AND b.scope = zz_case.other_scope AND b.id = zz_case.other_id))
+                """, arguments: [form.number, scope.key, ids, form.id])
+    }
+
+    /// The two rows are marked as two for good, whichever way round.
+    private static func distinct(_ form: String, _ scope: String, _ id: String, _ otherScope: String, _ otherID: String) -> String {
+        """
+        EXISTS (SELECT 1 FROM zz_distinct AS d WHERE d.form = \(form)
+          AND ((d.scope = \(scope) AND d.id = \(id) AND d.other_scope = \(otherScope) AND d.other_id = \(otherID))
+            OR (d.scope = \(otherScope) AND d.id = \(otherID) AND d.other_scope = \(scope) AND d.other_id = \(id))))
+        """
     }
 }

@@ -25,21 +25,19 @@ enum CloneCase {
     static func isOne(_ entry: Row) -> Bool { entry["kind"] as String == kind }
 
     /// Both go on as two sites: said by an operator, with the reason.
-    fileprivate static func close(_ db: Database, _ entry: Row, _ verdict: Verdict) throws -> JournalEntry {
-        let number: Int64 = entry["number"]
-        let now = Int64(Date().timeIntervalSince1970)
-        let journal = try note(db, number, kind: "distinct", taken: "two sites for good", verdict, now: now)
+    fileprivate static func close(_ db: Database, _ home: HubHome, _ entry: Row, _ verdict: Verdict) throws -> JournalEntry {
+        let journal = try note(db, home, entry, kind: "distinct", taken: "two sites for good", verdict, undoes: nil)
         try db.execute(
-            sql: "UPDATE zz_case SET closed_at = ?, decision = ? WHERE number = ?", arguments: [now, journal.decision, number])
+            sql: "UPDATE zz_case SET closed_at = ?, record = ? WHERE number = ?",
+            arguments: [journal.at, Int64(journal.record), journal.number])
         return journal
     }
 
-    static func reopen(_ db: Database, _ entry: Row, _ verdict: Verdict) throws -> JournalEntry {
-        let number: Int64 = entry["number"]
-        let now = Int64(Date().timeIntervalSince1970)
+    static func reopen(_ db: Database, _ home: HubHome, _ entry: Row, _ verdict: Verdict, undoes: Int64) throws -> JournalEntry {
         try db.execute(
-            sql: "UPDATE zz_case SET closed_at = NULL, decision = NULL, version = version + 1 WHERE number = ?", arguments: [number])
-        return try note(db, number, kind: "undo", taken: "the case of two sites is open again", verdict, now: now)
+            sql: "UPDATE zz_case SET closed_at = NULL, record = NULL, version = version + 1 WHERE number = ?",
+            arguments: [entry["number"] as Int64])
+        return try note(db, home, entry, kind: "undo", taken: "the case of two sites is open again", verdict, undoes: undoes)
     }
 
     static func isNoQuestionOfValues(_ number: Int64) -> Failure {
@@ -49,13 +47,22 @@ enum CloneCase {
     }
 
     private static func note(
-        _ db: Database, _ number: Int64, kind: String, taken: String, _ verdict: Verdict, now: Int64
+        _ db: Database, _ home: HubHome, _ entry: Row, kind: String, taken: String, _ verdict: Verdict, undoes: Int64?
     ) throws -> JournalEntry {
+        let number: Int64 = entry["number"]
+        let now = Int64(Date().timeIntervalSince1970)
+        var ids = RecordIDs()
+        let id = ids.mint()
+        var record = DecisionRecord(
+            id: id, hub: home.recordName, caseNumber: number, kind: kind, form: "", row: RowID(entry["id"]),
+            key: try view(db, entry).key, author: verdict.who, at: now, reason: verdict.reason)
+        (record.taken, record.undoes) = (taken, undoes.map(String.init))
+        try home.write(db, record, id, to: ScopeID(key: entry["scope"]))
         try db.execute(
             sql: """
-                INSERT INTO zz_decision (number, kind, who, at, reason, taken, value, before, position)
-                VALUES (?, ?, ?, ?, ?, ?, '""', '""', 0)
-                """, arguments: [number, kind, verdict.who, now, verdict.reason, taken])
+                INSERT INTO zz_decision (number, kind, who, at, reason, taken, value, before, position, record)
+                VALUES (?, ?, ?, ?, ?, ?, '""', '""', 0, ?)
+                """, arguments: [number, kind, verdict.who, now, verdict.reason, taken, id.rawValue])
         return JournalEntry(try Row.fetchOne(db, sql: "SELECT * FROM zz_decision WHERE decision = ?", arguments: [db.lastInsertedRowID])!)
     }
 
@@ -81,9 +88,10 @@ extension OperatorDesk {
     /// Both sites go on for good.
     func settleClone(_ number: Int64, _ verdict: Verdict) throws(Failure) -> JournalEntry {
         try checkReason(verdict)
+        let home = home
         do {
             return try home.database.write { db in
-                try CloneCase.close(db, try open(db, number, version: verdict.version), verdict)
+                try CloneCase.close(db, home, try open(db, number, version: verdict.version), verdict)
             }
         } catch {
             throw storeFailure(error, path: HubHome.databasePath(home.directory))

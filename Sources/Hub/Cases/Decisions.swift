@@ -101,11 +101,11 @@ extension OperatorDesk {
                 let entry = try entry(db, row["number"])
                 let undo: JournalEntry
                 if CloneCase.isOne(entry) {
-                    undo = try CloneCase.reopen(db, entry, verdict)
+                    undo = try CloneCase.reopen(db, home, entry, verdict, undoes: row["record"])
                 } else {
                     var ruling = try Ruling(db, home, case: entry, verdict)
                     try ruling.undo(row)
-                    undo = try ruling.finish(kind: "undo", taken: "decision \(decision) undone")
+                    undo = try ruling.finish(kind: "undo", taken: "decision \(decision) undone", undoes: row["record"])
                 }
                 try db.execute(
                     sql: "UPDATE zz_decision SET undone_by = ? WHERE decision = ?", arguments: [undo.decision, decision])

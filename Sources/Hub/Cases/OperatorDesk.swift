@@ -15,6 +15,17 @@ package struct CandidateView: Codable, Sendable {
     package var from: String
 }
 
+/// One of two rows of one key.
+package struct TwinView: Codable, Sendable {
+    package var school: String
+    package var row: String
+    /// Column → value, of the columns in which the two differ.
+    package var values: [String: String]
+    package var author: String
+    package var time: Int64
+    package var site: String
+}
+
 package struct CaseView: Codable, Sendable {
     package var number: Int64
     package var kind: String
@@ -29,10 +40,14 @@ package struct CaseView: Codable, Sendable {
     package var closedAt: Int64?
     package var otherSchool: String?
     package var otherRow: String?
+    /// Column → what stood there before anybody disagreed; nil where it is not known.
+    package var base: [String: String]?
     package var candidates: [CandidateView]
+    /// Twins: both rows, as far as they differ.
+    package var rows: [TwinView]?
 
     enum CodingKeys: String, CodingKey {
-        case number = "case", kind, school, form, row, key, group, version, candidates
+        case number = "case", kind, school, form, row, key, group, version, base, candidates, rows
         case openedAt = "opened_at", closedAt = "closed_at", otherSchool = "other_school", otherRow = "other_row"
     }
 }
@@ -50,10 +65,12 @@ package struct JournalEntry: Codable, Sendable {
     package var policy: String?
     /// Decisions of one bulk share the number of the first; nil for a single one.
     package var batch: Int64?
+    /// The row of `system_decision` that says the same to school and parent.
+    package var record: String
     package var undoneBy: Int64?
 
     enum CodingKeys: String, CodingKey {
-        case decision, number = "case", who, at, reason, kind, taken, value, policy, batch, undoneBy = "undone_by"
+        case decision, number = "case", who, at, reason, kind, taken, value, policy, batch, record, undoneBy = "undone_by"
     }
 
     init(_ row: Row) {
@@ -67,6 +84,7 @@ package struct JournalEntry: Codable, Sendable {
         value = row["value"]
         policy = row["policy"]
         batch = row["batch"]
+        record = String(row["record"] as Int64)
         undoneBy = row["undone_by"]
     }
 }
@@ -96,6 +114,22 @@ package struct OperatorDesk {
         }
     }
 
+    /// Every decision about the schools of this hub, its own and those of other tiers, in order of time.
+    package func decisions(form: Form? = nil, school: String? = nil) throws(Failure) -> [DecisionRecord] {
+        let only: ScopeID? = if let school { try home.scope(school: school) } else { nil }
+        return try read { db in
+            let scopes = try only.map { [$0] } ?? Int64.fetchAll(db, sql: "SELECT scope FROM zz_scope").map { ScopeID(key: $0) }
+            return try scopes.flatMap { scope in
+                let school = try HubHome.school(db, scope)?.code
+                return try DecisionRecord.list(db, scope: scope, form: form).map { record in
+                    var record = record
+                    record.school = school
+                    return record
+                }
+            }.sorted { ($0.at, $0.id) < ($1.at, $1.id) }
+        }
+    }
+
     // MARK: in a transaction
 
     func entry(_ db: Database, _ number: Int64) throws -> Row {
@@ -108,9 +142,11 @@ package struct OperatorDesk {
     func open(_ db: Database, _ number: Int64, version: Int?) throws -> Row {
         let row = try entry(db, number)
         if let closed = row["closed_at"] as Int64? {
+            let table = SystemForms.decision.table
             let decision = try Row.fetchOne(
-                db, sql: "SELECT who, reason FROM zz_decision WHERE decision = ?", arguments: [row["decision"] as Int64?])
-            let who = decision.map { "\($0["who"] as String) (\($0["reason"] as String))" } ?? "a later write"
+                db, sql: "SELECT author, hub, reason FROM \(table) WHERE scope = ? AND id = ?",
+                arguments: [row["scope"] as Int64, row["record"] as Int64?])
+            let who = decision.map { "\($0["author"] as String), \($0["hub"] as String) (\($0["reason"] as String))" } ?? "a later write"
             let time = Date(timeIntervalSince1970: TimeInterval(closed)).formatted(.iso8601)
             throw Failure(
                 .refused, "Case \(number) was closed by \(who) at \(time).", next: "Nothing was changed; the journal has it.")
@@ -121,49 +157,6 @@ package struct OperatorDesk {
                 next: "Look at it again with `zzsync hub conflicts show \(number)`.")
         }
         return row
-    }
-
-    private func view(_ db: Database, _ row: Row) throws -> CaseView {
-        if CloneCase.isOne(row) { return try CloneCase.view(db, row) }
-        var stamps = Stamps(db)
-        let scope = ScopeID(key: row["scope"])
-        let form = home.catalogue[number: row["form"]]
-        let group = form?.groups.first { $0.number == row["field_group"] as Int }
-        let isLife = !["cell", "owner"].contains(row["kind"] as String)
-        let fields = isLife ? [] : (group?.fields.map { form!.fields[$0].id } ?? [])
-        let candidates = try CaseStore.candidates(db, number: row["number"], stamps: &stamps)
-        return CaseView(
-            number: row["number"], kind: row["kind"], school: try HubHome.school(db, scope)?.code ?? scope.description,
-            form: form?.id ?? "form \(row["form"] as Int)", row: String(row["id"] as Int64),
-            key: try form.map { try key(db, $0, scope, row["id"]) } ?? "", group: fields, version: row["version"],
-            openedAt: row["opened_at"], closedAt: row["closed_at"],
-            otherSchool: try (row["other_scope"] as Int64?).flatMap { try HubHome.school(db, ScopeID(key: $0))?.code },
-            otherRow: (row["other_id"] as Int64?).map(String.init),
-            candidates: try candidates.enumerated().map { index, candidate in
-                CandidateView(
-                    candidate: index + 1,
-                    values: isLife
-                        ? ["life": "\(candidate.life)"]
-                        : Dictionary(uniqueKeysWithValues: zip(fields, candidate.values.map(\.shown))),
-                    author: candidate.by.stamp.author, time: candidate.by.stamp.time,
-                    site: candidate.by.stamp.origin.description, from: try label(db, candidate.by.writer))
-            })
-    }
-
-    private func key(_ db: Database, _ form: Form, _ scope: ScopeID, _ id: Int64) throws -> String {
-        guard !form.key.isEmpty else { return "" }
-        let columns = form.key.map { "coalesce(\(form.fields[$0].id), '')" }.joined(separator: " || ' ' || ")
-        return try String.fetchOne(
-            db, sql: "SELECT \(columns) FROM \(form.table) WHERE scope = ? AND id = ?", arguments: [scope.key, id]) ?? ""
-    }
-
-    private func label(_ db: Database, _ writer: Provenance.Writer) throws -> String {
-        switch writer {
-        case .hub: "this hub"
-        case .parent: "parent"
-        case .child(let site):
-            try String.fetchOne(db, sql: "SELECT label FROM zz_site WHERE site = ?", arguments: [site.key]) ?? site.description
-        }
     }
 
     func read<T>(_ body: (Database) throws -> T) throws(Failure) -> T {

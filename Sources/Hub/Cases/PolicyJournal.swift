@@ -8,28 +8,58 @@ enum PolicyJournal {
     /// Who decides where a policy does.
     static let system = "zzsync"
 
-    static func write(_ db: Database, _ rulings: [RowRuling], store: inout SQLiteScopeStore) throws {
-        for ruling in rulings { try write(db, ruling, store: &store) }
+    static func write(_ db: Database, _ home: HubHome, _ rulings: [RowRuling], store: inout SQLiteScopeStore) throws {
+        guard !rulings.isEmpty else { return }
+        let by = Provenance(writer: .hub, stamp: Stamp(origin: home.keys.site, author: system, time: rulings[0].ruling.at))
+        var ids = RecordIDs()
+        var next = store.logEnd.next(inEpoch: home.epoch)
+        var records: [MergeRow] = []
+        for ruling in rulings {
+            let id = ids.mint()
+            let number = try write(db, ruling, record: id, store: &store)
+            let record = try record(db, home, ruling, id, number)
+            records.append(.record(SystemForms.decision, id, record.values, by: by, at: next))
+            next = next.advanced(by: 1)
+        }
+        try store.save(records)
+        try store.append(
+            Extent(merged: nil, rows: records.map { (SystemForms.decision.number, $0.id) }), upTo: next.advanced(by: -1))
     }
 
-    private static func write(_ db: Database, _ entry: RowRuling, store: inout SQLiteScopeStore) throws {
+    /// - Returns: the case's number.
+    private static func write(_ db: Database, _ entry: RowRuling, record: RowID, store: inout SQLiteScopeStore) throws -> Int64 {
         let ruling = entry.ruling
         let isRequest = ruling.policy.policy == .owner
         let number = try isRequest ? request(db, entry, store: &store) : closedCase(db, entry, store: &store)
         try db.cachedStatement(
             sql: """
-                INSERT INTO zz_decision (number, kind, who, at, reason, taken, value, before, position, policy)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                INSERT INTO zz_decision (number, kind, who, at, reason, taken, value, before, position, policy, record)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """
         ).execute(arguments: [
             number, ruling.policy.policy.rawValue, system, ruling.at, reason(ruling), taken(ruling),
             ValuesJSON.encode(ruling.candidates[0].values), ValuesJSON.encode(ruling.before), ruling.position.rawValue,
-            ruling.policy.place,
+            ruling.policy.place, record.rawValue,
         ])
         if !isRequest {
-            try db.cachedStatement(sql: "UPDATE zz_case SET closed_at = ?, decision = ? WHERE number = ?")
-                .execute(arguments: [ruling.at, db.lastInsertedRowID, number])
+            try db.cachedStatement(sql: "UPDATE zz_case SET closed_at = ?, record = ? WHERE number = ?")
+                .execute(arguments: [ruling.at, record.rawValue, number])
         }
+        return number
+    }
+
+    private static func record(
+        _ db: Database, _ home: HubHome, _ entry: RowRuling, _ id: RowID, _ number: Int64
+    ) throws -> DecisionRecord {
+        let desk = OperatorDesk(home)
+        let view = try desk.view(db, try desk.entry(db, number))
+        let ruling = entry.ruling
+        var record = DecisionRecord(
+            id: id, hub: home.recordName, caseNumber: number, kind: ruling.policy.policy.rawValue, form: view.form, row: entry.row,
+            key: view.key, author: system, at: ruling.at, reason: reason(ruling))
+        (record.fields, record.candidates, record.base, record.taken) = (view.group, view.sides, view.base ?? [:], taken(ruling))
+        record.result = Dictionary(uniqueKeysWithValues: zip(view.group, ruling.candidates[0].values.map(\.shown)))
+        return record
     }
 
     private static func closedCase(_ db: Database, _ entry: RowRuling, store: inout SQLiteScopeStore) throws -> Int64 {

@@ -15,13 +15,19 @@ struct Ruling {
     private var next: Position
     private var touched: [(form: FormNumber, row: RowID)] = []
     private var formerKeys: [FormNumber: Set<String>] = [:]
+    private var records = RecordIDs()
     private var value = ""
+    /// The result as the record says it: column → value, or what became of the row.
+    private var result: [String: String] = [:]
     /// What an undo puts back, as JSON.
     var before = ""
+    /// The case as the operator saw it.
+    let view: CaseView
+    /// Cell cases that a deciding delete closes with the row's.
+    private var closedToo: [Int64] = []
     private(set) var row: MergeRow
     /// The group that the case is about; nil for the row's life and for twins.
     let group: Int?
-    private let reopens: Bool
 
     init(_ db: Database, _ home: HubHome, case entry: Row, _ verdict: Verdict) throws {
         self.db = db
@@ -39,7 +45,7 @@ struct Ruling {
         self.row = row
         group = ["cell", "owner"].contains(entry["kind"] as String) ? form.groups.firstIndex { $0.number == entry["field_group"] as Int } : nil
         errorsBefore = try Self.errors(db, store.scope, form, row.id)
-        reopens = entry["closed_at"] as Int64? != nil
+        view = try OperatorDesk(home).view(db, entry)
     }
 
     private var number: Int64 { entry["number"] }
@@ -79,10 +85,13 @@ struct Ruling {
             before = ValuesJSON.encode(row.groupValues(group))
             row.decide(group, values, by: by, at: takePosition())
             value = ValuesJSON.encode(values)
+            result = Dictionary(uniqueKeysWithValues: zip(view.group, values.map(\.shown)))
         } else {
             before = "\"\(row.life)\""
+            if life == .dead { closedToo = row.cases.values.compactMap(\.number) }
             row.decideLife(life, by: by, at: takePosition())
             value = "\"\(life)\""
+            result = ["life": "\(life)"]
         }
         try save(row)
     }
@@ -113,17 +122,16 @@ struct Ruling {
     mutating func merge(_ pair: TwinMerger.Pair) throws {
         let (survivor, other) = pair.merged(by: by, positions: (takePosition(), takePosition()))
         value = "\"\(survivor.id)\""
+        result = ["row": survivor.id.description]
         try save(survivor)
         try save(other)
     }
 
+    /// The record says it; `ClaimKeeper` follows the records, here and at every hub that they reach.
     func markDistinct() throws {
         guard entry["kind"] as String == "twins" else {
             throw Failure(.refused, "Case \(number) is not about two rows.", next: "Take one of its candidates.")
         }
-        try db.execute(
-            sql: "INSERT OR IGNORE INTO zz_distinct SELECT form, scope, id, other_scope, other_id FROM zz_case WHERE number = ?",
-            arguments: [number])
     }
 
     // MARK: undo
@@ -131,12 +139,7 @@ struct Ruling {
     mutating func undo(_ decision: Row) throws {
         switch decision["kind"] as String {
         case "distinct":
-            try db.execute(
-                sql: """
-                    DELETE FROM zz_distinct WHERE (form, scope, id, other_scope, other_id) IN
-                      (SELECT form, scope, id, other_scope, other_id FROM zz_case WHERE number = ?)
-                    """, arguments: [number])
-            try reopenTwins()
+            try reopenCase()
         case "merge":
             try undoMerge(decision)
         default:
@@ -150,12 +153,24 @@ struct Ruling {
             var stamps = store.stamps
             let open = OpenCase(number: number, candidates: try CaseStore.candidates(db, number: number, stamps: &stamps))
             row.reopen(group, open, by: by, at: takePosition())
+            if group == nil { try reopenCells(closedBy: decision["record"], &stamps) }
             value = decision["before"]
             try save(row)
-            // A change request that is open again as a question: the value is held until somebody answers.
-            try db.execute(
-                sql: "UPDATE zz_case SET kind = iif(kind = 'owner', 'cell', kind), closed_at = NULL, decision = NULL, version = version + 1 WHERE number = ?",
-                arguments: [number])
+            try reopenCase()
+        }
+    }
+
+    /// A delete that decided had closed the row's cell cases too: they are open again, each showing what it showed.
+    private mutating func reopenCells(closedBy record: Int64, _ stamps: inout Stamps) throws {
+        let closed = try Row.fetchAll(
+            db, sql: "SELECT number, field_group FROM zz_case WHERE scope = ? AND form = ? AND id = ? AND record = ? AND kind = 'cell'",
+            arguments: [store.scope.key, row.form.number, row.id.rawValue, record])
+        for cell in closed {
+            guard let index = row.form.groups.firstIndex(where: { $0.number == cell["field_group"] as Int }) else { continue }
+            let number: Int64 = cell["number"]
+            let open = OpenCase(number: number, candidates: try CaseStore.candidates(db, number: number, stamps: &stamps))
+            row.reopen(index, open, by: by, at: row.position)
+            try Self.reopen(db, number)
         }
     }
 
@@ -178,12 +193,15 @@ struct Ruling {
         gone.decideLife(.alive, by: by, at: takePosition())
         try save(survivor)
         try save(gone)
-        try reopenTwins()
+        try reopenCase()
     }
 
-    private func reopenTwins() throws {
+    private func reopenCase() throws { try Self.reopen(db, number) }
+
+    /// A change request that is open again is a question: the value is held until somebody answers.
+    private static func reopen(_ db: Database, _ number: Int64) throws {
         try db.execute(
-            sql: "UPDATE zz_case SET closed_at = NULL, decision = NULL, version = version + 1 WHERE number = ?",
+            sql: "UPDATE zz_case SET kind = iif(kind = 'owner', 'cell', kind), closed_at = NULL, record = NULL, version = version + 1 WHERE number = ?",
             arguments: [number])
     }
 
@@ -196,39 +214,71 @@ struct Ruling {
         formerKeys[changed.form.number, default: []].formUnion(changed.formerKeys)
     }
 
-    /// Writes log, findings and journal.
+    /// Writes record, log, findings and journal.
     ///
+    /// - Parameter undoes: the record that is taken back.
     /// - Throws: `Failure(.refused)` when the result breaks a rule that held before and no explanation is given.
-    mutating func finish(kind: String, taken: String) throws -> JournalEntry {
+    mutating func finish(kind: String, taken: String, undoes: Int64? = nil) throws -> JournalEntry {
         let position = next.advanced(by: -1)
-        if !touched.isEmpty {
-            try store.append(Extent(merged: nil, rows: touched), upTo: position)
-            _ = try FindingsRefresher(rules: home.rules).refresh(
-                db, store: &store, touched: touched, formerKeys: formerKeys)
-            let broken = try brokenByTheResult()
-            guard broken.isEmpty || verdict.explanation != nil || kind == "undo" else {
-                throw Failure(
-                    .refused, "The result breaks a rule: \(broken.sorted().joined(separator: "; ")).",
-                    next: "Choose another value, or add --explain \"...\"; nothing was written.")
-            }
-        }
+        let record = try writeRecord(kind, taken, undoes: undoes)
+        try store.append(Extent(merged: nil, rows: touched + [(SystemForms.decision.number, record)]), upTo: next.advanced(by: -1))
+        if !touched.isEmpty { try checkRules(kind) }
         let reason = verdict.reason + (verdict.explanation.map { "（说明：\($0)）" } ?? "")
         try db.execute(
             sql: """
-                INSERT INTO zz_decision (number, kind, who, at, reason, taken, value, before, position, batch)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                INSERT INTO zz_decision (number, kind, who, at, reason, taken, value, before, position, batch, record)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """,
             arguments: [
-                number, kind, verdict.who, now, reason, taken, value, before, position.rawValue, verdict.batch,
+                number, kind, verdict.who, now, reason, taken, value, before, position.rawValue, verdict.batch, record.rawValue,
             ])
         let decision = db.lastInsertedRowID
+        if kind != "undo" { try close(record) }
         // A decision can make twins, or unmake them.
         try ClaimKeeper(home: home).update(db, scope: store.scope)
-        if kind != "undo" {
-            try db.execute(
-                sql: "UPDATE zz_case SET closed_at = ?, decision = ? WHERE number = ?", arguments: [now, decision, number])
-        }
         return JournalEntry(try Row.fetchOne(db, sql: "SELECT * FROM zz_decision WHERE decision = ?", arguments: [decision])!)
+    }
+
+    private func close(_ record: RowID) throws {
+        for closed in [number] + closedToo {
+            try db.execute(
+                sql: "UPDATE zz_case SET closed_at = ?, record = ? WHERE number = ?", arguments: [now, record.rawValue, closed])
+        }
+    }
+
+    private mutating func checkRules(_ kind: String) throws {
+        _ = try FindingsRefresher(rules: home.rules).refresh(db, store: &store, touched: touched, formerKeys: formerKeys)
+        let broken = try brokenByTheResult()
+        guard broken.isEmpty || verdict.explanation != nil || kind == "undo" else {
+            throw Failure(
+                .refused, "The result breaks a rule: \(broken.sorted().joined(separator: "; ")).",
+                next: "Choose another value, or add --explain \"...\"; nothing was written.")
+        }
+    }
+
+    // MARK: record
+
+    /// What school and parent will read; a decision about two schools stands in the log of both.
+    private mutating func writeRecord(_ kind: String, _ taken: String, undoes: Int64?) throws -> RowID {
+        let id = records.mint()
+        var record = DecisionRecord(
+            id: id, hub: home.recordName, caseNumber: number, kind: kind, form: row.form.id, row: row.id, key: view.key,
+            author: verdict.who, at: now, reason: verdict.reason)
+        record.explanation = verdict.explanation
+        record.fields = view.group
+        record.otherSchool = view.otherSchool
+        record.otherScope = (entry["other_scope"] as Int64?).map { ScopeID(key: $0).description }
+        record.otherRow = view.otherRow
+        record.base = view.base ?? [:]
+        record.candidates = view.sides
+        record.result = result
+        record.taken = taken
+        record.undoes = undoes.map(String.init)
+        try store.save([.record(SystemForms.decision, id, record.values, by: by, at: takePosition())])
+        if let other = entry["other_scope"] as Int64?, other != store.scope.key {
+            try home.write(db, record.turned(school: view.school, scope: store.scope), id, to: ScopeID(key: other))
+        }
+        return id
     }
 
     /// What the row breaks now: by the fields that were decided, or what it did not break before.

@@ -41,7 +41,7 @@ enum TwinMerger {
     ///
     /// - Returns: the rows that moved.
     static func mergeEqual(
-        _ db: Database, _ home: HubHome, _ form: Form, store: inout SQLiteScopeStore, ids: String
+        _ db: Database, _ home: HubHome, _ form: Form, store: inout SQLiteScopeStore, among: String
     ) throws -> [RowID] {
         let cases = try Row.fetchAll(
             db.cachedStatement(
@@ -50,7 +50,7 @@ enum TwinMerger {
                       AND scope = ?2 AND other_scope = ?2
                       AND (id IN (SELECT value FROM json_each(?3)) OR other_id IN (SELECT value FROM json_each(?3)))
                     ORDER BY number
-                    """), arguments: [form.number, store.scope.key, ids])
+                    """), arguments: [form.number, store.scope.key, among])
         guard !cases.isEmpty else { return [] }
         let now = Int64(Date().timeIntervalSince1970)
         let by = Provenance(
@@ -59,6 +59,8 @@ enum TwinMerger {
             form, Set(cases.flatMap { [RowID($0["id"]), RowID($0["other_id"])] }).sorted())
         var next = store.logEnd.next(inEpoch: home.epoch)
         var moved: [RowID] = []
+        var records: [MergeRow] = []
+        var ids = RecordIDs()
         for entry in cases {
             guard let a = rows[RowID(entry["id"])], let b = rows[RowID(entry["other_id"])] else { continue }
             let pair = Pair(a, b)
@@ -67,22 +69,48 @@ enum TwinMerger {
             next = next.advanced(by: 2)
             (rows[survivor.id], rows[other.id]) = (survivor, other)
             moved += [survivor.id, other.id]
-            try db.cachedStatement(
-                sql: """
-                    INSERT INTO zz_decision (number, kind, who, at, reason, taken, value, before, position)
-                    VALUES (?, 'merge', 'zzsync', ?, '两行内容完全相同', ?, ?, ?, ?)
-                    """
-            ).execute(arguments: [
-                entry["number"] as Int64, now, "rows \(survivor.id) and \(other.id) merged into \(survivor.id)",
-                "\"\(survivor.id)\"", ValuesJSON.encode(pair.survivor.values), next.rawValue - 1,
-            ])
-            try db.cachedStatement(sql: "UPDATE zz_case SET closed_at = ?, decision = ? WHERE number = ?")
-                .execute(arguments: [now, db.lastInsertedRowID, entry["number"] as Int64])
+            let id = ids.mint()
+            records.append(.record(SystemForms.decision, id, record(id, home, entry["number"], survivor, other, now).values, by: by, at: next))
+            try journal(db, entry["number"], pair, position: next.advanced(by: -1), record: id, now)
+            next = next.advanced(by: 1)
         }
         guard !moved.isEmpty else { return [] }
-        try store.save(Set(moved).sorted().map { rows[$0]! })
-        try store.append(Extent(merged: nil, rows: moved.map { (form.number, $0) }), upTo: next.advanced(by: -1))
+        try store.save(Set(moved).sorted().map { rows[$0]! } + records)
+        let all = moved.map { (form.number, $0) } + records.map { (SystemForms.decision.number, $0.id) }
+        try store.append(Extent(merged: nil, rows: all), upTo: next.advanced(by: -1))
         _ = try FindingsRefresher(rules: home.rules).refresh(db, store: &store, touched: moved.map { (form.number, $0) })
         return Set(moved).sorted()
+    }
+    private static let reason = "两行内容完全相同"
+
+    private static func taken(_ pair: (MergeRow, MergeRow)) -> String { "rows \(pair.0.id) and \(pair.1.id) merged into \(pair.0.id)" }
+
+    private static func record(
+        _ id: RowID, _ home: HubHome, _ number: Int64, _ survivor: MergeRow, _ other: MergeRow, _ now: Int64
+    ) -> DecisionRecord {
+        let form = survivor.form
+        var record = DecisionRecord(
+            id: id, hub: home.recordName, caseNumber: number, kind: "merge", form: form.id, row: survivor.id,
+            key: form.key.map { survivor.values[$0].shown }.joined(separator: " "), author: "zzsync", at: now, reason: reason)
+        record.otherRow = other.id.description
+        record.result = ["row": survivor.id.description]
+        record.taken = taken((survivor, other))
+        return record
+    }
+
+    private static func journal(
+        _ db: Database, _ number: Int64, _ pair: Pair, position: Position, record: RowID, _ now: Int64
+    ) throws {
+        try db.cachedStatement(
+            sql: """
+                INSERT INTO zz_decision (number, kind, who, at, reason, taken, value, before, position, record)
+                VALUES (?, 'merge', 'zzsync', ?, ?, ?, ?, ?, ?, ?)
+                """
+        ).execute(arguments: [
+            number, now, reason, taken((pair.survivor, pair.other)), "\"\(pair.survivor.id)\"", ValuesJSON.encode(pair.survivor.values),
+            position.rawValue, record.rawValue,
+        ])
+        try db.cachedStatement(sql: "UPDATE zz_case SET closed_at = ?, record = ? WHERE number = ?")
+            .execute(arguments: [now, record.rawValue, number])
     }
 }

@@ -53,7 +53,7 @@ struct HubPageApplier {
         try store.append(extent, upTo: next.advanced(by: -1))
         _ = try FindingsRefresher(rules: home.rules).refresh(
             db, store: &store, touched: extent.rows, formerKeys: formerKeys)
-        try PolicyJournal.write(db, rulings, store: &store)
+        try PolicyJournal.write(db, home, rulings, store: &store)
         try ClaimKeeper(home: home).update(db, scope: scope)
         return summary
     }

@@ -43,7 +43,7 @@ package final class HubReplica: ChildReplica {
         }
         var sealer = try Sealer(
             db, scope: scope, site: keys.site, key: keys.signing, catalogue: catalogue, now: now)
-        for form in catalogue.forms {
+        for form in catalogue.storedForms {
             guard let rows = waiting[form.number] else { continue }
             try seal(db, form, rows, after: sealed, store: &store, sealer: &sealer)
         }

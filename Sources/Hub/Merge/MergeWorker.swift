@@ -113,7 +113,7 @@ package actor MergeWorker {
                 body, header: header, cursor: min(cursor, store.logEnd), into: &store)
             _ = try FindingsRefresher(rules: home.rules).refresh(
                 db, store: &store, touched: touched, formerKeys: report.formerKeys)
-            try PolicyJournal.write(db, report.rulings, store: &store)
+            try PolicyJournal.write(db, home, report.rulings, store: &store)
             KillPoint.reach("merge.write")
         }
     }
@@ -124,23 +124,28 @@ package actor MergeWorker {
     }
 
     private func open(_ segment: ReceivedSegment) async throws -> (SegmentBody, SegmentHeader) {
-        let key = try await home.database.read { db in
-            try Data.fetchOne(db, sql: "SELECT signing_key FROM zz_site WHERE site = ?", arguments: [segment.site.key])
+        let site = try await home.database.read { db in
+            try Row.fetchOne(db, sql: "SELECT signing_key, scope FROM zz_site WHERE site = ?", arguments: [segment.site.key])
+                .map { (key: $0["signing_key"] as Data, isNode: $0["scope"] as Int64? != nil) }
         }
-        guard let key else { throw Unreadable(reason: "the site \(segment.site) is not enrolled here") }
+        guard let site else { throw Unreadable(reason: "the site \(segment.site) is not enrolled here") }
         do {
-            let verified = try SegmentCodec.verify(segment.bytes, key: Curve25519.Signing.PublicKey(rawRepresentation: key))
+            let verified = try SegmentCodec.verify(segment.bytes, key: Curve25519.Signing.PublicKey(rawRepresentation: site.key))
             let body = try SegmentCodec.decode(verified, predictors: home.catalogue.predictors)
-            try checkKnown(body)
+            try checkKnown(body, fromNode: site.isNode)
             return (body, verified.header)
         } catch let error as CodecError {
             throw Unreadable(reason: error.description)
         }
     }
 
-    /// Forms and fields of a newer catalogue wait until this hub has it: nothing of them may be dropped.
-    private func checkKnown(_ body: SegmentBody) throws {
+    /// Forms and fields of a newer catalogue wait until this hub has it: nothing of them may be dropped. What hubs alone write
+    /// no node may send.
+    private func checkKnown(_ body: SegmentBody, fromNode isNode: Bool) throws {
         for changes in body.forms {
+            if isNode, SystemForms.isSystem(changes.form) {
+                throw Unreadable(reason: "rows of form number \(changes.form) are written by hubs alone, this site is a node")
+            }
             guard let form = home.catalogue[number: changes.form] else {
                 throw Unreadable(reason: "form number \(changes.form) is not in this hub's catalogue")
             }

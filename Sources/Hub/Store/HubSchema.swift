@@ -13,7 +13,7 @@ package enum HubSchema {
     package static func create(_ db: Database, _ catalogue: Catalogue) throws {
         try db.execute(sql: UplinkSchema.sql)
         try db.execute(sql: tables)
-        for form in catalogue.forms {
+        for form in catalogue.storedForms {
             try db.execute(sql: table(form))
             if let index = keyIndex(form) { try db.execute(sql: index) }
         }
@@ -25,7 +25,7 @@ package enum HubSchema {
     /// and key together, and a reference rule reads the whole school for each row (measured: 25 times slower).
     private static func describe(_ db: Database, _ catalogue: Catalogue) throws {
         try db.execute(sql: "ANALYZE")
-        for form in catalogue.forms {
+        for form in catalogue.storedForms {
             try db.execute(
                 sql: "INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES (?1, ?1, '3000000 5000 1')", arguments: [form.table])
             guard !form.key.isEmpty else { continue }
@@ -171,7 +171,7 @@ package enum HubSchema {
           opened_at INT NOT NULL,
           version INT NOT NULL DEFAULT 1,       -- grows with every candidate: a decision names the version it saw
           closed_at INT,
-          decision INT
+          record INT                            -- the decision that closed it: a row of system_decision
         ) STRICT;
         CREATE INDEX zz_case_open ON zz_case (scope, form, id, field_group) WHERE closed_at IS NULL;
 
@@ -185,7 +185,7 @@ package enum HubSchema {
           PRIMARY KEY (number, ordinal)
         ) STRICT, WITHOUT ROWID;
 
-        -- The journal of decisions.
+        -- The journal of what was decided here, and what an undo needs.
         CREATE TABLE zz_decision (
           decision INTEGER PRIMARY KEY AUTOINCREMENT,
           number INT NOT NULL,
@@ -199,10 +199,11 @@ package enum HubSchema {
           position INT NOT NULL,
           policy TEXT,                          -- by the system: "catalogue", or file and line of the policy
           batch INT,                            -- decisions of one bulk share the number of the first
+          record INT NOT NULL,                  -- what of it travels: a row of system_decision
           undone_by INT
         ) STRICT;
 
-        -- Rows of one key that an operator marked as two for good.
+        -- Rows of one key that an operator marked as two for good, here or at another hub: follows system_decision.
         CREATE TABLE zz_distinct (
           form INT NOT NULL,
           scope INT NOT NULL,

@@ -16,7 +16,7 @@ package enum NodeSchema {
         try db.execute(sql: UplinkSchema.sql)
         try db.execute(sql: captureTables)
         try db.execute(sql: StageSchema.sql)
-        for form in catalogue.forms {
+        for form in catalogue.storedForms {
             try db.execute(sql: table(form))
             for index in indexes(form) { try db.execute(sql: index) }
             for trigger in triggers(form) { try db.execute(sql: trigger.sql) }
@@ -97,7 +97,22 @@ package enum NodeSchema {
         let sql: String
     }
 
+    /// Hubs alone write the system forms.
+    private static func guards(_ form: Form) -> [Trigger] {
+        ["INSERT", "UPDATE", "DELETE"].map { verb in
+            let name = "zz_guard_\(verb.lowercased())_\(form.table)"
+            return Trigger(
+                name: name,
+                sql: """
+                    CREATE TRIGGER \(name) BEFORE \(verb) ON \(form.table) BEGIN
+                      SELECT RAISE(ABORT, '\(form.table) is written by the hub alone; nothing was changed');
+                    END
+                    """)
+        }
+    }
+
     static func triggers(_ form: Form) -> [Trigger] {
+        if SystemForms.isSystem(form.number) { return guards(form) }
         let author = "coalesce((SELECT name FROM zz_author), '\(outsideProgram)')"
         let all = form.allFields
         func upsert(_ values: String, life: String) -> String {
@@ -171,7 +186,7 @@ package enum NodeSchema {
         let sql = Dictionary(found.map { ($0["name"] as String, $0["sql"] as String? ?? "") }, uniquingKeysWith: { a, _ in a })
         let own = [UplinkSchema.sql, captureTables, StageSchema.sql].flatMap { $0.matches(of: /CREATE TABLE (\w+)/).map(\.1) }
         var faults = own.filter { sql[String($0)] == nil }.map { "Table \($0) is missing." }
-        for form in catalogue.forms {
+        for form in catalogue.storedForms {
             if sql[form.table] == nil {
                 faults.append("Table \(form.table) (\(form.path)) is missing.")
                 continue
@@ -198,7 +213,7 @@ package enum NodeSchema {
         var repaired: [String] = []
         let present = Set(try String.fetchAll(db, sql: "SELECT name || sql FROM sqlite_schema WHERE type = 'trigger'"))
         let views = Set(try String.fetchAll(db, sql: "SELECT name FROM sqlite_schema WHERE type = 'view'"))
-        for form in catalogue.forms {
+        for form in catalogue.storedForms {
             if !views.contains(form.path) {
                 try db.execute(sql: view(form))
                 repaired.append("View \(form.path) was made again.")
@@ -208,6 +223,10 @@ package enum NodeSchema {
             for trigger in broken {
                 try db.execute(sql: "DROP TRIGGER IF EXISTS \(trigger.name)")
                 try db.execute(sql: trigger.sql)
+            }
+            if SystemForms.isSystem(form.number) {
+                repaired.append("Table \(form.table) is guarded again: only the hub writes it.")
+                continue
             }
             let all = form.allFields
             try db.execute(

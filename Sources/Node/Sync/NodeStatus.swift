@@ -103,14 +103,24 @@ extension NodeHome {
                 {
                     steps.append(TraceStep(step: "disputed", detail: "an operator at the hub has to decide on it"))
                 }
+                let decisions = try DecisionRecord.list(db, scope: nil, form: form, row: row)
                 if steps.isEmpty {
                     steps.append(
                         link == nil
                             ? TraceStep(step: "here", detail: "no hub has been joined")
                             : TraceStep(step: "merged", detail: "everything of this row is merged at the hub"))
                 }
-                return steps
+                return steps + decisions.map { TraceStep(step: "decided", detail: $0.told(form)) }
             }
+        } catch {
+            throw storeFailure(error, path: Self.databasePath(directory))
+        }
+    }
+
+    /// What hubs decided about this school's rows, in order of time.
+    package func decisions(form: Form?) throws(Failure) -> [DecisionRecord] {
+        do {
+            return try database.read { try DecisionRecord.list($0, scope: nil, form: form) }
         } catch {
             throw storeFailure(error, path: Self.databasePath(directory))
         }

@@ -7,6 +7,8 @@
 package struct Catalogue: Sendable {
     /// Ascending by number, which is the order of the wire and of sealing.
     package let forms: [Form]
+    /// All that has a table and travels: the catalogue's forms, then zzsync's own.
+    package let storedForms: [Form]
     package let codeSets: [String: CodeSet]
     /// Over the source files: two replicas with equal hashes decide alike.
     package let hash: ContentHash
@@ -19,12 +21,14 @@ package struct Catalogue: Sendable {
         self.forms = forms.sorted { $0.number < $1.number }
         self.codeSets = codeSets
         self.hash = hash
+        storedForms = self.forms + SystemForms.all
         predictors = FillExpression.predictors(of: self.forms, codeSets: codeSets)
         byID = Dictionary(uniqueKeysWithValues: self.forms.enumerated().map { ($1.id, $0) })
-        byNumber = Dictionary(uniqueKeysWithValues: self.forms.enumerated().map { ($1.number, $0) })
+        byNumber = Dictionary(uniqueKeysWithValues: storedForms.enumerated().map { ($1.number, $0) })
     }
 
-    package subscript(number number: FormNumber) -> Form? { byNumber[number].map { forms[$0] } }
+    /// One of the catalogue's forms or of zzsync's own.
+    package subscript(number number: FormNumber) -> Form? { byNumber[number].map { storedForms[$0] } }
     package subscript(id: String) -> Form? { byID[id].map { forms[$0] } }
 
     /// Finds a form by id, table, full path or template name.

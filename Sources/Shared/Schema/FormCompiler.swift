@@ -8,6 +8,9 @@ struct FormCompiler {
     let forms: [String: FormTOML]
 
     func compile() throws(Failure) -> Form {
+        guard toml.number < SystemForms.firstNumber, !toml.id.hasPrefix(SystemForms.idPrefix) else {
+            throw failure("number \(toml.number), id '\(toml.id)': numbers from \(SystemForms.firstNumber) and ids in \(SystemForms.idPrefix) are zzsync's own")
+        }
         try checkFields()
         let fields = try toml.field.map { (raw) throws(Failure) in try field(raw) }
         let key = try toml.key.map { (id) throws(Failure) in

@@ -1,0 +1,89 @@
+// What an operator sees of a case: the row, what stood there before, both sides with who and when.
+
+import Foundation
+import GRDB
+import Shared
+
+extension OperatorDesk {
+    func view(_ db: Database, _ row: Row) throws -> CaseView {
+        if CloneCase.isOne(row) { return try CloneCase.view(db, row) }
+        var stamps = Stamps(db)
+        let scope = ScopeID(key: row["scope"])
+        let form = home.catalogue[number: row["form"]]
+        let group = form?.groups.first { $0.number == row["field_group"] as Int }
+        let isLife = !["cell", "owner"].contains(row["kind"] as String)
+        let fields = isLife ? [] : (group?.fields.map { form!.fields[$0].id } ?? [])
+        let candidates = try CaseStore.candidates(db, number: row["number"], stamps: &stamps)
+        return CaseView(
+            number: row["number"], kind: row["kind"], school: try HubHome.school(db, scope)?.code ?? scope.description,
+            form: form?.id ?? "form \(row["form"] as Int)", row: String(row["id"] as Int64),
+            key: try form.map { try key(db, $0, scope, row["id"]) } ?? "", group: fields, version: row["version"],
+            openedAt: row["opened_at"], closedAt: row["closed_at"],
+            otherSchool: try (row["other_scope"] as Int64?).flatMap { try HubHome.school(db, ScopeID(key: $0))?.code },
+            otherRow: (row["other_id"] as Int64?).map(String.init),
+            base: try base(db, row, form, candidates).map { Dictionary(uniqueKeysWithValues: zip(fields, $0.map(\.shown))) },
+            candidates: try candidates.enumerated().map { index, candidate in
+                CandidateView(
+                    candidate: index + 1,
+                    values: isLife
+                        ? ["life": "\(candidate.life)"]
+                        : Dictionary(uniqueKeysWithValues: zip(fields, candidate.values.map(\.shown))),
+                    author: candidate.by.stamp.author, time: candidate.by.stamp.time,
+                    site: candidate.by.stamp.origin.description, from: try label(db, candidate.by.writer))
+            },
+            rows: row["kind"] as String == "twins" ? try form.map { try twins(db, row, $0) } : nil)
+    }
+
+    /// What stood in the group where the first of the sides had not seen another: the value at its cursor.
+    private func base(_ db: Database, _ row: Row, _ form: Form?, _ candidates: [Candidate]) throws -> [Value]? {
+        guard ["cell", "owner"].contains(row["kind"] as String) else { return nil }
+        // The first stood here and names where it was written; a parent's position belongs to another log.
+        let seen = candidates.enumerated().filter { $0.offset == 0 || $0.element.by.writer != .parent }
+            .map { $0.offset == 0 ? $0.element.cursor.advanced(by: -1) : $0.element.cursor }
+        guard let cursor = seen.min() else { return nil }
+        return try String.fetchOne(
+            db.cachedStatement(
+                sql: """
+                    SELECT old FROM zz_history WHERE scope = ? AND form = ? AND id = ? AND field_group = ?
+                      AND written <= ? AND replaced > ? ORDER BY replaced LIMIT 1
+                    """),
+            arguments: [
+                row["scope"] as Int64, row["form"] as Int, row["id"] as Int64, row["field_group"] as Int, cursor.rawValue, cursor.rawValue,
+            ]
+        ).map(ValuesJSON.decode)
+    }
+
+    private func twins(_ db: Database, _ entry: Row, _ form: Form) throws -> [TwinView] {
+        let sides: [(scope: ScopeID, id: Int64)] = [
+            (ScopeID(key: entry["scope"]), entry["id"]), (ScopeID(key: entry["other_scope"]), entry["other_id"]),
+        ]
+        let rows = try sides.compactMap { scope, id in
+            var store = try SQLiteScopeStore(db, scope: scope)
+            return try store.load(form, [RowID(id)])[RowID(id)].map { (scope, $0) }
+        }
+        guard rows.count == 2 else { return [] }
+        let apart = form.fields.indices.filter { rows[0].1.values[$0] != rows[1].1.values[$0] }
+        return try rows.map { scope, row in
+            TwinView(
+                school: try HubHome.school(db, scope)?.code ?? scope.description, row: row.id.description,
+                values: Dictionary(uniqueKeysWithValues: apart.map { (form.fields[$0].id, row.values[$0].shown) }),
+                author: row.lifeCell.by.stamp.author, time: row.lifeCell.by.stamp.time, site: row.lifeCell.by.stamp.origin.description)
+        }
+    }
+
+    private func key(_ db: Database, _ form: Form, _ scope: ScopeID, _ id: Int64) throws -> String {
+        guard !form.key.isEmpty else { return "" }
+        let columns = form.key.map { "coalesce(\(form.fields[$0].id), '')" }.joined(separator: " || ' ' || ")
+        return try String.fetchOne(
+            db, sql: "SELECT \(columns) FROM \(form.table) WHERE scope = ? AND id = ?", arguments: [scope.key, id]) ?? ""
+    }
+
+    private func label(_ db: Database, _ writer: Provenance.Writer) throws -> String {
+        switch writer {
+        case .hub: "this hub"
+        case .parent: "parent"
+        case .child(let site):
+            try String.fetchOne(db, sql: "SELECT label FROM zz_site WHERE site = ?", arguments: [site.key]) ?? site.description
+        }
+    }
+}
