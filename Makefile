@@ -43,7 +43,7 @@ test: packages
 test-long: packages
 	sh Tests/long.sh
 
-bench: packages
+bench: build
 	swift build $(RELEASE) --product zzsync-bench
 	.build/release/zzsync-bench .build/bench.json
 

@@ -20,6 +20,7 @@ struct Figure: Codable {
 
 /// Collects the figures and prints each as it comes.
 struct Table {
+    static let nameWidth = 58
     private(set) var figures: [Figure] = []
 
     /// - Parameter atLeast: a rate that must reach the goal, instead of a ratio that must stay below it.
@@ -27,8 +28,9 @@ struct Table {
         let ratio = plain == 0 ? ours : ours / plain
         let met = atLeast ? ratio >= goal : ratio <= goal
         figures.append(Figure(name: name, ours: ours, plain: plain, unit: unit, ratio: ratio, goal: goal, met: met))
-        let columns = [name.padding(toLength: 46, withPad: " ", startingAt: 0), number(ours), number(plain), unit.padding(toLength: 9, withPad: " ", startingAt: 0)]
+        let columns = [name.padding(toLength: Self.nameWidth, withPad: " ", startingAt: 0), number(ours), number(plain), unit.padding(toLength: 9, withPad: " ", startingAt: 0)]
         print(columns.joined(separator: " "), number(ratio), atLeast ? "≥" : "≤", number(goal), met ? "met" : "NOT MET")
+        fflush(nil)     // a long run is watched through a file
     }
 
     private func number(_ value: Double) -> String {
@@ -66,19 +68,21 @@ func milliseconds(_ body: () async throws -> Void) async rethrows -> Double {
 }
 
 @main struct Main {
+    /// `zzsync-bench [FILE [PART ...]]`: all parts, or the named ones.
     static func main() async throws {
         let folder = NSTemporaryDirectory() + "zzsync-bench-\(ProcessInfo.processInfo.processIdentifier)"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: folder) }
+        let words = Array(CommandLine.arguments.dropFirst())
+        let path = words.first ?? ".build/bench.json"
         var table = Table()
-        print("figure".padding(toLength: 46, withPad: " ", startingAt: 0), "       ours       plain unit           ratio   goal")
+        print("figure".padding(toLength: Table.nameWidth, withPad: " ", startingAt: 0), "       ours       plain unit           ratio   goal")
         let bench = try Measures(folder: folder)
-        try bench.capture(&table)
-        try bench.wire(&table)
-        try await bench.merge(&table)
-        try await bench.pull(&table)
-        try await bench.storage(&table)
-        let path = CommandLine.arguments.count > 1 ? CommandLine.arguments[1] : ".build/bench.json"
+        let parts: [(String, (inout Table) async throws -> Void)] = [
+            ("capture", bench.capture), ("wire", bench.wire), ("merge", bench.merge), ("pull", bench.pull), ("storage", bench.storage),
+            ("processes", bench.processes), ("linear", bench.linear), ("province", bench.province),
+        ]
+        for (name, part) in parts where words.count < 2 || words.dropFirst().contains(name) { try await part(&table) }
         try table.write(to: path)
         print("written to \(path)")
     }

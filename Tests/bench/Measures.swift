@@ -13,100 +13,39 @@ struct Measures {
     let ruled: Catalogue
     let rows = Workload.school(0, rows: 5_000)
 
+    /// Where the products read `bare` from.
+    var bareFolder: String { "\(folder)/catalogue-bare" }
+
     init(folder: String) throws {
         self.folder = folder
-        func catalogue(_ rules: Bool) throws -> Catalogue {
-            let directory = "\(folder)/catalogue-\(rules)"
-            for part in ["forms", "codes"] {
-                try FileManager.default.createDirectory(atPath: "\(directory)/\(part)", withIntermediateDirectories: true)
-            }
-            try Workload.form(rules: rules).write(toFile: "\(directory)/forms/bench.student.toml", atomically: true, encoding: .utf8)
-            return try CatalogueLoader.load(directory: directory)
+        bare = try Self.catalogue("\(folder)/catalogue-bare", [("bench.student", Workload.form(rules: false))])
+        ruled = try Self.catalogue("\(folder)/catalogue-ruled", [("bench.student", Workload.form(rules: true))])
+    }
+
+    func catalogue(_ name: String, _ forms: [(id: String, toml: String)]) throws -> Catalogue { try Self.catalogue("\(folder)/catalogue-\(name)", forms) }
+
+    private static func catalogue(_ directory: String, _ forms: [(id: String, toml: String)]) throws -> Catalogue {
+        for part in ["forms", "codes"] {
+            try FileManager.default.createDirectory(atPath: "\(directory)/\(part)", withIntermediateDirectories: true)
         }
-        bare = try catalogue(false)
-        ruled = try catalogue(true)
+        // The hub invites schools of a type: this one code table is the catalogue's own.
+        try "code\tname\nvocational_continuing\t基准\n".write(toFile: "\(directory)/codes/school_type.tsv", atomically: true, encoding: .utf8)
+        for form in forms { try form.toml.write(toFile: "\(directory)/forms/\(form.id).toml", atomically: true, encoding: .utf8) }
+        return try CatalogueLoader.load(directory: directory)
     }
 
-    private func place(_ name: String) -> String { "\(folder)/\(name)-\(UInt32.random(in: 0...UInt32.max))" }
-
-    // MARK: plain SQLite
-
-    /// The same typed table with its id, and nothing else.
-    private func plainDatabase(synchronous: String = "NORMAL", scope: Bool = false) throws -> (OpaquePointer, String) {
-        let path = place("plain")
-        var handle: OpaquePointer?
-        guard sqlite3_open(path, &handle) == SQLITE_OK, let handle else { throw CocoaError(.fileWriteUnknown) }
-        let columns = Workload.columns.map { "\($0.id) \($0.isInteger ? "INTEGER" : "TEXT")" }.joined(separator: ", ")
-        let key = scope ? "scope INT NOT NULL, id INT NOT NULL, \(columns), PRIMARY KEY (scope, id)" : "id INT PRIMARY KEY NOT NULL, \(columns)"
-        sqlite3_exec(handle, "PRAGMA journal_mode = WAL; PRAGMA synchronous = \(synchronous); CREATE TABLE bench_student (\(key)) STRICT, WITHOUT ROWID", nil, nil, nil)
-        return (handle, path)
-    }
-
-    private func insert(_ handle: OpaquePointer, _ rows: [[Value]], scope: Int64? = nil, firstID: Int64 = 1 << 40) {
-        let marks = Array(repeating: "?", count: Workload.columns.count + (scope == nil ? 1 : 2)).joined(separator: ", ")
-        var statement: OpaquePointer?
-        sqlite3_exec(handle, "BEGIN IMMEDIATE", nil, nil, nil)
-        sqlite3_prepare_v2(handle, "INSERT INTO bench_student VALUES (\(marks))", -1, &statement, nil)
-        for (index, row) in rows.enumerated() {
-            var parameter: Int32 = 1
-            if let scope {
-                sqlite3_bind_int64(statement, parameter, scope)
-                parameter += 1
-            }
-            sqlite3_bind_int64(statement, parameter, firstID + Int64(index))
-            for value in row {
-                parameter += 1
-                bind(statement, parameter, value)
-            }
-            sqlite3_step(statement)
-            sqlite3_reset(statement)
-        }
-        sqlite3_finalize(statement)
-        sqlite3_exec(handle, "COMMIT", nil, nil, nil)
-    }
-
-    private func bind(_ statement: OpaquePointer?, _ parameter: Int32, _ value: Value) {
-        switch value {
-        case .null: sqlite3_bind_null(statement, parameter)
-        case .integer(let value): sqlite3_bind_int64(statement, parameter, value)
-        case .real(let value): sqlite3_bind_double(statement, parameter, value)
-        case .text(var value):
-            value.withUTF8 { bytes in
-                bytes.withMemoryRebound(to: CChar.self) {
-                    _ = sqlite3_bind_text(statement, parameter, $0.baseAddress, Int32($0.count), unsafeBitCast(-1, to: sqlite3_destructor_type.self))
-                }
-            }
-        }
-    }
-
-    /// Single-field updates, each its own transaction.
-    private func edit(_ handle: OpaquePointer, _ edits: [Workload.Edit], firstID: Int64 = 1 << 40) {
-        var statements: [Int: OpaquePointer] = [:]
-        for edit in edits {
-            if statements[edit.column] == nil {
-                var statement: OpaquePointer?
-                sqlite3_prepare_v2(handle, "UPDATE bench_student SET \(Workload.columns[edit.column].id) = ? WHERE id = ?", -1, &statement, nil)
-                statements[edit.column] = statement
-            }
-            let statement = statements[edit.column]
-            bind(statement, 1, edit.value)
-            sqlite3_bind_int64(statement, 2, firstID + Int64(edit.row))
-            sqlite3_step(statement)
-            sqlite3_reset(statement)
-        }
-        for statement in statements.values { sqlite3_finalize(statement) }
-    }
+    func place(_ name: String) -> String { "\(folder)/\(name)-\(UInt32.random(in: 0...UInt32.max))" }
 
     // MARK: 1. capture
 
-    private func node(_ catalogue: Catalogue) throws -> NodeHome {
+    func node(_ catalogue: Catalogue) throws -> NodeHome {
         try NodeHome.create(
             place("node"), catalogue: catalogue,
             school: SchoolInfo(code: "3641000001", name: "基准", type: "vocational_continuing", region: nil))
     }
 
     /// A stranger's connection to a node's file: what capture costs him.
-    private func stranger(_ node: NodeHome, synchronous: String) -> OpaquePointer {
+    func stranger(_ node: NodeHome, synchronous: String) -> OpaquePointer {
         var handle: OpaquePointer?
         sqlite3_open(NodeHome.databasePath(node.directory), &handle)
         sqlite3_exec(handle, "PRAGMA synchronous = \(synchronous)", nil, nil, nil)
@@ -159,7 +98,7 @@ struct Measures {
         return (node, NodeReplica(home: node, keys: SiteKeys()))
     }
 
-    private func seal(_ node: NodeHome, _ replica: NodeReplica, _ scope: ScopeID) throws {
+    func seal(_ node: NodeHome, _ replica: NodeReplica, _ scope: ScopeID) throws {
         _ = try node.database.write { try replica.seal($0, scope: scope, now: 1_790_000_000) }
     }
 
@@ -253,7 +192,7 @@ struct Measures {
             let schools = try many.indices.map { try school($0, catalogue, rows: many[$0]) }
             for count in [1, 20] {
                 var ours: [Double] = [], plain: [Double] = []
-                for _ in 0..<(count == 1 ? 5 : 3) {
+                for _ in 0..<5 {
                     let (handle, _) = try plainDatabase(synchronous: "FULL", scope: true)
                     plain.append(milliseconds { for index in 0..<count { insert(handle, many[index], scope: Int64(index + 1)) } })
                     sqlite3_close(handle)
@@ -355,7 +294,7 @@ struct Measures {
 
     // MARK: 5. storage
 
-    private func pages(_ database: DatabasePool, _ tables: (String) -> Bool) throws -> Int {
+    func pages(_ database: DatabasePool, _ tables: (String) -> Bool) throws -> Int {
         try database.read { db in
             try Row.fetchAll(db, sql: "SELECT name, sum(pgsize) AS size FROM dbstat GROUP BY name").reduce(0) {
                 tables($1["name"]) ? $0 + ($1["size"] as Int) : $0
@@ -364,11 +303,12 @@ struct Measures {
     }
 
     func storage(_ table: inout Table) async throws {
-        let (plain, path) = try plainDatabase()
-        insert(plain, rows)
-        sqlite3_exec(plain, "PRAGMA wal_checkpoint(TRUNCATE)", nil, nil, nil)
-        sqlite3_close(plain)
-        let floor = Double((try FileManager.default.attributesOfItem(atPath: path)[.size] as? NSNumber)?.intValue ?? 0)
+        let (typed, typedPath) = try plainDatabase()
+        insert(typed, rows)
+        let floor = try fileSize(typed, typedPath)
+        let (keyed, keyedPath) = try textKeyDatabase()
+        insert(keyed, rows, firstID: nil)
+        let textKey = try fileSize(keyed, keyedPath)
         let source = try school(0, bare, rows: rows)
         let (home, worker) = try hub(bare, [source])
         try deliver(source, to: home)
@@ -376,9 +316,15 @@ struct Measures {
         try await source.node.database.write { try Pending.settle($0, scope: source.scope, upTo: Seq(Int64.max), judged: Seq(Int64.max)) }
         let empty = try node(bare)
         let schema = try pages(empty.database) { _ in true }
-        let settled = try pages(source.node.database) { !$0.hasPrefix("zz_outbox") }
-        table.add("5 node after settling (without kept segments)", ours: Double(settled - schema), plain: floor, unit: "bytes", goal: 1.05)
-        let hubTables = try pages(home.database) { $0.hasPrefix("bench_student") || $0.hasPrefix("zz_claim") || $0.hasPrefix("zz_stamp") || $0.hasPrefix("zz_extent") }
-        table.add("5 hub after merging (without history)", ours: Double(hubTables), plain: floor, unit: "bytes", goal: 1.15)
+        let settled = Double(try pages(source.node.database) { !$0.hasPrefix("zz_outbox") } - schema)
+        table.add("5 node after settling", ours: settled, plain: floor, unit: "bytes", goal: 1.05)
+        table.add("5 node against the text-key table", ours: settled, plain: textKey, unit: "bytes", goal: 1.05)
+        let kept: (String) -> Bool = { $0.hasPrefix("zz_history") || $0.hasPrefix("zz_extent") }
+        let hubSchema = try pages(hub(bare, []).0.database) { _ in true }
+        let merged = Double(try pages(home.database) { !kept($0) } - hubSchema)
+        table.add("5 hub after merging", ours: merged, plain: floor, unit: "bytes", goal: 1.15)
+        table.add("5 hub against the text-key table", ours: merged, plain: textKey, unit: "bytes", goal: 1.15)
+        table.add("5 apart: kept segments (outbox; the inbox is as large)", ours: Double(try pages(source.node.database) { $0.hasPrefix("zz_outbox") }), plain: floor, unit: "bytes", goal: 0.15)
+        table.add("5 apart: history and log of the hub", ours: Double(try pages(home.database, kept)), plain: floor, unit: "bytes", goal: 0.15)
     }
 }

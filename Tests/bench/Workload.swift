@@ -142,41 +142,72 @@ enum Workload {
     }
 
     /// What follows from other columns, as the real forms say it.
-    private static let fills = [
-        "pinyin": "lower(pinyin(name))", "sex": "CASE WHEN id_sex(id_number) = '1' THEN '男' ELSE '女' END",
-        "birth": "id_birth(id_number)", "registration": "'G' || id_number", "region": "id_region(id_number)",
-        "home_address": "household_address",
+    private static let fills: [String: (sources: [String], expression: String)] = [
+        "pinyin": (["name"], "lower(pinyin(name))"), "sex": (["id_number"], "CASE WHEN id_sex(id_number) = '1' THEN '男' ELSE '女' END"),
+        "birth": (["id_number"], "id_birth(id_number)"), "registration": (["id_number"], "'G' || id_number"),
+        "region": (["id_number"], "id_region(id_number)"), "home_address": (["household_address"], "household_address"),
     ]
 
-    /// The form as catalogue source. `rules` off: every field plain text or integer, no key; on: types, lengths, code-like rules.
+    /// A form of some of the columns.
+    struct Part {
+        let name: String
+        let number: Int
+        let columns: [Int]
+        /// The column that a day's edits change.
+        let edited: Int
+    }
+
+    /// The student in three forms, as the real catalogue has him: the person, his home and family, his place at school.
+    static let parts: [Part] = [
+        ("basic", ["number", "name", "pinyin", "former_name", "sex", "id_number", "birth", "nationality", "political", "health"], "former_name"),
+        ("attribute", ["number", "household", "region", "household_address", "home_address", "postcode", "phone", "guardian", "guardian_kind", "guardian_phone"], "guardian"),
+        ("enrolment", ["number", "student_number", "class_number", "major", "schooling", "entry", "entry_kind", "attendance", "status", "middle_school", "score", "remark"], "remark"),
+    ].enumerated().map { index, part in
+        let place = { (id: String) in columns.firstIndex { $0.id == id }! }
+        return Part(name: part.0, number: index + 2, columns: part.1.map(place), edited: place(part.2))
+    }
+
+    private static let authored = [
+        ("id_number_ok(id_number)", "id_number"), ("id_birth(id_number) = birth", "birth"), ("score BETWEEN 0 AND 750", "score"),
+        ("length(phone) = 11", "phone"), ("substr(class_number, 1, 4) * 100 + 9 = entry", "entry"),
+    ]
+
+    /// The whole student as one form. `rules` off: every field plain text or integer, no key; on: key, types, lengths, rules.
     static func form(rules: Bool) -> String {
+        source(id: "bench.student", number: 1, columns: Array(columns.indices), rules: rules, everywhere: false)
+    }
+
+    /// One of the parts: its key is unique in the whole province, its rules are on.
+    static func form(_ part: Part) -> String {
+        source(id: "bench.\(part.name)", number: part.number, columns: part.columns, rules: true, everywhere: true)
+    }
+
+    private static func source(id: String, number: Int, columns part: [Int], rules: Bool, everywhere: Bool) -> String {
         var toml = """
-            id = "bench.student"
-            number = 1
+            id = "\(id)"
+            number = \(number)
             module = "基准"
             section = "基准"
-            title = "学生"
+            title = "学生\(number)"
             period = "continuous"
             key = \(rules ? "[\"number\"]" : "[]")
+            \(everywhere ? "key_scope = \"everywhere\"" : "")
             prerequisites = []
             [levels]
             [example]
 
             """
-        for (index, column) in columns.enumerated() {
+        let ids = Set(part.map { columns[$0].id })
+        for (index, column) in part.map({ columns[$0] }).enumerated() {
             let type = column.isInteger ? "integer" : !rules ? "text" : ["id_number": "id_number", "birth": "date", "region": "region", "phone": "phone"][column.id] ?? "text"
             toml += "[[field]]\nnumber = \(index + 1)\nid = \"\(column.id)\"\ntitle = \"列\(index + 1)\"\ntype = \"\(type)\"\nstatus = \"standard\"\n"
-            if let fill = fills[column.id] { toml += "fill = \"\(fill)\"\n" }
+            if let fill = fills[column.id], fill.sources.allSatisfy(ids.contains) { toml += "fill = \"\(fill.expression)\"\n" }
             if rules, !column.isInteger { toml += "length = 100\n" }
             if rules, ["number", "name", "sex", "id_number", "birth"].contains(column.id) { toml += "required = true\n" }
         }
         guard rules else { return toml }
-        let authored = [
-            ("id_number_ok(id_number)", "number"), ("id_birth(id_number) = birth", "birth"), ("score BETWEEN 0 AND 750", "score"),
-            ("length(phone) = 11", "phone"), ("substr(class_number, 1, 4) * 100 + 9 = entry", "entry"),
-        ]
-        for (index, rule) in authored.enumerated() {
-            toml += "[[rule]]\nid = \"BR-\(index)\"\nlevel = \"warn\"\nassert = \"\(rule.0)\"\nfields = [\"\(rule.1)\"]\nmessage = \"m\"\nfix = \"f\"\n"
+        for (index, rule) in authored.enumerated() where ids.contains(rule.1) {
+            toml += "[[rule]]\nid = \"BR-\(number)-\(index)\"\nlevel = \"warn\"\nassert = \"\(rule.0)\"\nfields = [\"\(rule.1)\"]\nmessage = \"m\"\nfix = \"f\"\n"
         }
         return toml
     }
