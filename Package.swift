@@ -24,6 +24,7 @@ let package = Package(
     ],
     targets: [
         // C libraries, each behind one small module.
+        .systemLibrary(name: "CMalloc", path: "Sources/Shared/System/CMalloc"),
         .systemLibrary(name: "CZstd", path: "Sources/Shared/System/CZstd", providers: [.apt(["libzstd-dev"])]),
         .target(
             name: "CSQLiteConfig", path: "Sources/Shared/System/CSQLiteConfig",
@@ -61,7 +62,7 @@ let package = Package(
         .executableTarget(
             name: "zzsync",
             dependencies: [
-                "Node", "Hub", "Shared",
+                "Node", "Hub", "Shared", "CMalloc",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),

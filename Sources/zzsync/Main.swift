@@ -1,12 +1,15 @@
 // The command line: parses, runs one verb, turns every failure into a sentence and an exit code that scripts rely on.
 
 import ArgumentParser
+import CMalloc
 import Foundation
 import GRDB
 import Shared
 
 @main struct Main {
     static func main() async {
+        // A heap per thread keeps what each thread once needed: a hub under twenty uploads held 192 MB, with two heaps 121 MB.
+        _ = mallopt(M_ARENA_MAX, 2)
         await runZzsync()
     }
 }

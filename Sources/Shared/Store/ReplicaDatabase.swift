@@ -25,7 +25,7 @@ package enum ReplicaDatabase {
                     .damaged, "\(path) is an SQLite database, but not a zzsync \(kind).",
                     next: "Move it away, or name another folder with --home; nothing in it was changed.")
             }
-            return try DatabasePool(path: path, configuration: configuration(catalogue))
+            return try DatabasePool(path: path, configuration: configuration(catalogue, kind))
         } catch let failure as Failure {
             throw failure
         } catch {
@@ -60,7 +60,7 @@ package enum ReplicaDatabase {
                 .refused, "\(path) exists already.", next: "Choose an empty folder with --home, or use the \(kind) that is there.")
         }
         do {
-            let pool = try DatabasePool(path: path, configuration: configuration(catalogue))
+            let pool = try DatabasePool(path: path, configuration: configuration(catalogue, kind))
             try pool.write { db in
                 try schema(db)
                 try db.execute(sql: "PRAGMA application_id = \(applicationID)")
@@ -71,7 +71,11 @@ package enum ReplicaDatabase {
         }
     }
 
-    private static func configuration(_ catalogue: Catalogue) -> Configuration {
+    /// Kilobytes of page cache for the connection that writes: a merge looks rows of a whole province up, a node's school is small.
+    private static func writerCache(_ kind: String) -> Int { kind == "hub" ? 16_000 : 4_000 }
+    private static let readerCache = 2_000
+
+    private static func configuration(_ catalogue: Catalogue, _ kind: String) -> Configuration {
         var configuration = Configuration()
         // Strangers' SQLite programs write beside us: wait for them.
         configuration.busyMode = .timeout(10)
@@ -81,7 +85,7 @@ package enum ReplicaDatabase {
         configuration.prepareDatabase { db in
             SQLFunctions.register(on: db.sqliteConnection!, codeSets: codeSets)
             if !db.configuration.readonly { try db.execute(sql: "PRAGMA synchronous = FULL") }
-            try db.execute(sql: "PRAGMA cache_size = -16000")
+            try db.execute(sql: "PRAGMA cache_size = -\(db.configuration.readonly ? readerCache : writerCache(kind))")
         }
         return configuration
     }
