@@ -25,7 +25,7 @@ import Testing
         try write("home_address", "示例路1号")
         try write("postal_code", "450001")
         _ = try await world.session("A1").run(pull: false)
-        let (number, _) = try #require(try home.inbox.nextWaiting())
+        let number = try #require(try home.inbox.nextWaiting())
         try home.inbox.quarantine(number, reason: "a test cannot read it")
         try write("home_address", "示例路2号")
         try await world.sync("A1")

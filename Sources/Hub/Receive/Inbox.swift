@@ -18,6 +18,8 @@ package struct ChainHead: Sendable {
 
 /// A segment as it lies in the inbox.
 package struct ReceivedSegment: Sendable {
+    /// Order of arrival.
+    package var number: Int64
     package var scope: ScopeID
     package var site: SiteID
     package var first: Seq
@@ -196,22 +198,31 @@ package final class Inbox: Sendable {
 
     // MARK: merging
 
-    /// The oldest segment that waits; nil when there is none.
-    func nextWaiting() throws -> (number: Int64, segment: ReceivedSegment)? {
+    /// The oldest segment that waits, of those after `number`; nil when there is none.
+    func nextWaiting(after number: Int64 = 0) throws -> Int64? {
         try database.read { db in
-            try Row.fetchOne(db, sql: "SELECT * FROM received WHERE state IN ('waiting', 'released') ORDER BY number LIMIT 1").map {
-                (
-                    $0["number"],
-                    ReceivedSegment(
-                        scope: ScopeID(key: $0["scope"]), site: SiteID(key: $0["site"]), first: Seq($0["first"]),
-                        last: Seq($0["last"]), bytes: Array($0["bytes"] as Data), isReleased: $0["state"] as String == "released")
-                )
-            }
+            try Int64.fetchOne(
+                db, sql: "SELECT number FROM received WHERE state IN ('waiting', 'released') AND number > ? ORDER BY number LIMIT 1",
+                arguments: [number])
         }
     }
 
+    func segment(_ number: Int64) throws -> ReceivedSegment {
+        try database.read { db in
+            let row = try Row.fetchOne(db, sql: "SELECT * FROM received WHERE number = ?", arguments: [number])!
+            return ReceivedSegment(
+                number: number, scope: ScopeID(key: row["scope"]), site: SiteID(key: row["site"]), first: Seq(row["first"]),
+                last: Seq(row["last"]), bytes: Array(row["bytes"] as Data), isReleased: row["state"] as String == "released")
+        }
+    }
+
+    /// Not fsynced: a mark that a power cut takes away has the segment merged again, to nothing.
     func markMerged(_ number: Int64) throws {
-        try database.write { try $0.execute(sql: "UPDATE received SET state = 'merged' WHERE number = ?", arguments: [number]) }
+        try database.inDatabase { db in
+            try db.execute(sql: "PRAGMA synchronous = NORMAL")
+            defer { try? db.execute(sql: "PRAGMA synchronous = FULL") }
+            try db.execute(sql: "UPDATE received SET state = 'merged' WHERE number = ?", arguments: [number])
+        }
     }
 
     func quarantine(_ number: Int64, reason: String) throws {
