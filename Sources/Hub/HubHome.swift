@@ -53,9 +53,11 @@ package final class HubHome: Sendable {
         self.epoch = Int(epoch)
     }
 
-    package static func open(_ directory: String, catalogue: Catalogue) throws(Failure) -> HubHome {
+    package static func open(
+        _ directory: String, catalogue: Catalogue, now: ReplicaDatabase.Clock? = nil
+    ) throws(Failure) -> HubHome {
         let path = databasePath(directory)
-        let database = try ReplicaDatabase.open(path: path, kind: "hub", catalogue: catalogue)
+        let database = try ReplicaDatabase.open(path: path, kind: "hub", catalogue: catalogue, now: now)
         let policies = try PolicyFile.load(folder: policyFolder(directory), catalogue: catalogue)
         do {
             return try HubHome(directory, catalogue, database, policies)
@@ -66,7 +68,8 @@ package final class HubHome: Sendable {
 
     /// - Parameter policies: nil reads the home's policy files, as `open` does.
     package static func create(
-        _ directory: String, catalogue: Catalogue, identity: HubIdentity, policies: PolicyBook? = nil
+        _ directory: String, catalogue: Catalogue, identity: HubIdentity, policies: PolicyBook? = nil,
+        now: ReplicaDatabase.Clock? = nil
     ) throws(Failure) -> HubHome {
         let book: PolicyBook
         if let policies { book = policies } else { book = try PolicyFile.load(folder: policyFolder(directory), catalogue: catalogue) }
@@ -87,7 +90,7 @@ package final class HubHome: Sendable {
             try SiteKeys().save(to: ParentLink.keysPath(directory))
         }
         let database = try ReplicaDatabase.create(
-            path: databasePath(directory), kind: "hub", catalogue: catalogue
+            path: databasePath(directory), kind: "hub", catalogue: catalogue, now: now
         ) { db in
             try HubSchema.create(db, catalogue)
             try Meta.set(db, "identity", text)

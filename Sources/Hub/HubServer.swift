@@ -122,7 +122,7 @@ package struct HubServer {
             case .held(let reply): return response(reply)
             case .open(let upload):
                 let end = try await receive(request, upload)
-                KillPoint.reach("push.part")
+                KillPoint.reach("push.part", in: upload.part)
                 return response(await endpoint.finish(upload, end: end))
             }
         } catch {

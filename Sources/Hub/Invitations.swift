@@ -65,7 +65,7 @@ package struct Invitations {
         }
         let invite = Invite(
             address: address, hub: home.keys.publicKeys, certificatePin: pin, allowsInsecureHTTP: insecure, guest: guest,
-            expires: Int64(Date().timeIntervalSince1970) + Int64(days) * 86_400)
+            expires: try ReplicaDatabase.now(db) + Int64(days) * 86_400)
         try db.execute(
             sql: "INSERT INTO zz_invite (token_hash, scope, label, expires) VALUES (?, ?, ?, ?)",
             arguments: [Data(SHA256.hash(data: Data(invite.token.utf8))), scope?.key, label, invite.expires])

@@ -122,13 +122,17 @@ extension OperatorDesk {
         try checkReason(verdict)
         let home = home
         do {
-            return try home.database.write { db in
+            let decision = try home.database.write { db in
                 let entry = try open(db, number, version: verdict.version)
                 guard !CloneCase.isOne(entry) else { throw CloneCase.isNoQuestionOfValues(number) }
                 var ruling = try Ruling(db, home, case: entry, verdict)
                 let (kind, taken) = try body(&ruling)
-                return try ruling.finish(kind: kind, taken: taken)
+                let decision = try ruling.finish(kind: kind, taken: taken)
+                KillPoint.reach("decide.write", in: home.directory)
+                return decision
             }
+            KillPoint.reach("decide.commit", in: home.directory)
+            return decision
         } catch {
             throw storeFailure(error, path: HubHome.databasePath(home.directory))
         }

@@ -34,7 +34,7 @@ struct Ruling {
         self.home = home
         self.entry = entry
         self.verdict = verdict
-        now = Int64(Date().timeIntervalSince1970)
+        now = try ReplicaDatabase.now(db)
         store = try SQLiteScopeStore(db, scope: ScopeID(key: entry["scope"]))
         next = store.logEnd.next(inEpoch: home.epoch)
         guard let form = home.catalogue[number: entry["form"]],

@@ -52,7 +52,7 @@ enum TwinMerger {
                     ORDER BY number
                     """), arguments: [form.number, store.scope.key, among])
         guard !cases.isEmpty else { return [] }
-        let now = Int64(Date().timeIntervalSince1970)
+        let now = try ReplicaDatabase.now(db)
         let by = Provenance(
             writer: .hub, stamp: Stamp(origin: home.keys.site, author: "zzsync: equal rows of one key merged", time: now))
         var rows = try store.load(

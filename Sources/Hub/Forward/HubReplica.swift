@@ -50,7 +50,7 @@ package final class HubReplica: ChildReplica {
         try sealer.finish()
         try db.execute(
             sql: "UPDATE zz_scope SET sealed = ? WHERE scope = ?", arguments: [store.logEnd.rawValue, scope.key])
-        if sealer.segments > 0 { KillPoint.reach("forward.write") }
+        if sealer.segments > 0 { KillPoint.reach("forward.write", in: home.directory) }
         return SealSummary(rows: sealer.rows, segments: sealer.segments)
     }
 

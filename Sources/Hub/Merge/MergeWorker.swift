@@ -42,7 +42,7 @@ package actor MergeWorker {
     }
 
     /// What a program that was killed had left to do: claims of what it had merged, spool files of what it had stored.
-    private func catchUp() async throws(Failure) {
+    package func catchUp() async throws(Failure) {
         do {
             try home.inbox.sweep()
             try await ClaimKeeper(home: home).updateAll()
@@ -98,9 +98,9 @@ package actor MergeWorker {
             // One segment that the store will not take must not stop the schools behind it.
             return try home.inbox.quarantine(segment.number, reason: "the store refuses it: \(error.message ?? "")")
         }
-        KillPoint.reach("merge.commit")
+        KillPoint.reach("merge.commit", in: home.directory)
         try home.inbox.markMerged(segment.number)
-        KillPoint.reach("merge.mark")
+        KillPoint.reach("merge.mark", in: home.directory)
     }
 
     /// What the content of a segment can cause; a full or broken disk is not among it.
@@ -129,7 +129,7 @@ package actor MergeWorker {
             _ = try FindingsRefresher(rules: home.rules).refresh(
                 db, store: &store, touched: touched, formerKeys: report.formerKeys)
             try PolicyJournal.write(db, home, report.rulings, store: &store)
-            KillPoint.reach("merge.write")
+            KillPoint.reach("merge.write", in: home.directory)
         }
     }
 

@@ -37,6 +37,7 @@ package struct HubEndpoint: Sendable {
                     let bytes = Array(request.body[request.uploadOffset...])
                     guard upload.offset + bytes.count <= upload.size else { throw Self.tooMuch }
                     try file.write(bytes, at: upload.offset)
+                    KillPoint.reach("push.part", in: upload.part)
                     try file.sync()
                     return await finish(upload, end: upload.offset + bytes.count)
                 }

@@ -167,7 +167,7 @@ package struct HubService: Sendable {
         defer { try? FileManager.default.removeItem(atPath: part) }
         try home.inbox.store(
             Array(data), scope: scope, site: site.site, first: first, last: last, key: site.signingKey, now: now())
-        KillPoint.reach("push.stored")
+        KillPoint.reach("push.stored", in: home.directory)
         await worker.wake()
     }
 

@@ -224,7 +224,7 @@ struct SQLiteScopeStore: ScopeStore {
 }
 
 /// Field values as a JSON array, for history and candidates: read by people with the sqlite3 program, and back by us.
-enum ValuesJSON {
+package enum ValuesJSON {
     static func encode(_ values: [Value]) -> String {
         let parts = values.map { value -> Any in
             switch value {
@@ -238,7 +238,7 @@ enum ValuesJSON {
         return String(decoding: data ?? Data("[]".utf8), as: UTF8.self)
     }
 
-    static func decode(_ text: String) -> [Value] {
+    package static func decode(_ text: String) -> [Value] {
         let parts = (try? JSONSerialization.jsonObject(with: Data(text.utf8))) as? [Any] ?? []
         return parts.map { part in
             switch part {

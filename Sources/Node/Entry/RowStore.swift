@@ -25,7 +25,7 @@ extension NodeHome {
     /// - Throws: `Failure(.refused)` that lists every broken rule; nothing is written then.
     package func put(form: Form, values: [Int: Value], author: String) throws(Failure) -> PutResult {
         do {
-            return try database.write { db in
+            let result = try database.write { db in
                 let existing = try keyOf(form, values).flatMap { try find(db, form, key: $0) }
                 let row = try authored(db, by: author) {
                     try write(db, form, values, onto: existing?.id)
@@ -33,8 +33,11 @@ extension NodeHome {
                 let findings = try rules.findings(db, form: form, rows: [row], scope: .node)
                 try refuseErrors(findings, form: form)
                 let stored = try fetch(db, form, id: row)!
+                KillPoint.reach("entry.write", in: directory)
                 return PutResult(row: stored, created: existing == nil, findings: findings.filter { $0.level != .error })
             }
+            KillPoint.reach("entry.commit", in: directory)
+            return result
         } catch {
             throw storeFailure(error, path: Self.databasePath(directory))
         }

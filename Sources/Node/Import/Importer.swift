@@ -48,7 +48,7 @@ extension NodeHome {
                     batch: batch, form: form.id, rows: rows.count, accepted: 0,
                     errors: problems.filter { $0.level == "error" }, warnings: problems.filter { $0.level != "error" })
             }
-            if !dryRun { KillPoint.reach("import.stage") }
+            if !dryRun { KillPoint.reach("import.stage", in: directory) }
             return report
         } catch {
             throw storeFailure(error, path: Self.databasePath(directory))
@@ -79,12 +79,12 @@ extension NodeHome {
                 try db.execute(
                     sql: "UPDATE zz_batch SET state = 'accepted', decided_by = ?, decided_at = unixepoch() WHERE batch = ?",
                     arguments: [author, batch])
-                KillPoint.reach("import.write")
+                KillPoint.reach("import.write", in: directory)
                 return ImportReport(
                     batch: batch, form: form.id, rows: rows.count, accepted: rows.count, errors: [],
                     warnings: problems.filter { $0.level != "error" })
             }
-            KillPoint.reach("import.commit")
+            KillPoint.reach("import.commit", in: directory)
             return report
         } catch {
             throw storeFailure(error, path: Self.databasePath(directory))

@@ -10,11 +10,12 @@ package final class NodeHome: Sendable {
     package let catalogue: Catalogue
     package let database: DatabasePool
     package let rules: RuleEngine
-    private let minter = Mutex(IDMinter())
+    private let minter: Mutex<IDMinter>
 
     package static func databasePath(_ directory: String) -> String { directory + "/node.db" }
 
-    private init(directory: String, catalogue: Catalogue, database: DatabasePool) {
+    private init(directory: String, catalogue: Catalogue, database: DatabasePool, idPrefix: Int64?) {
+        minter = Mutex(IDMinter(prefix: idPrefix))
         self.directory = directory
         self.catalogue = catalogue
         self.database = database
@@ -23,10 +24,13 @@ package final class NodeHome: Sendable {
 
     /// Opens the node in `directory`; puts dropped triggers back.
     ///
+    /// - Parameter idPrefix: of the row ids that this process mints; nil draws one.
     /// - Returns: the node and one sentence for each repair, to be shown.
-    package static func open(_ directory: String, catalogue: Catalogue) throws(Failure) -> (NodeHome, [String]) {
+    package static func open(
+        _ directory: String, catalogue: Catalogue, now: ReplicaDatabase.Clock? = nil, idPrefix: Int64? = nil
+    ) throws(Failure) -> (NodeHome, [String]) {
         let path = databasePath(directory)
-        let database = try ReplicaDatabase.open(path: path, kind: "node", catalogue: catalogue)
+        let database = try ReplicaDatabase.open(path: path, kind: "node", catalogue: catalogue, now: now)
         do {
             let faults = try database.read { try NodeSchema.faults($0, catalogue) }
             let missing = faults.filter { $0.hasPrefix("Table") }
@@ -36,14 +40,16 @@ package final class NodeHome: Sendable {
                     next: "Someone dropped it: restore the last backup, or join again into an empty folder.")
             }
             let repairs = faults.isEmpty ? [] : try database.write { try NodeSchema.repairTriggers($0, catalogue) }
-            return (NodeHome(directory: directory, catalogue: catalogue, database: database), repairs)
+            return (NodeHome(directory: directory, catalogue: catalogue, database: database, idPrefix: idPrefix), repairs)
         } catch {
             throw storeFailure(error, path: path)
         }
     }
 
     /// Makes a node that works at once, before any hub knows it.
-    package static func create(_ directory: String, catalogue: Catalogue, school: SchoolInfo) throws(Failure) -> NodeHome {
+    package static func create(
+        _ directory: String, catalogue: Catalogue, school: SchoolInfo, now: ReplicaDatabase.Clock? = nil, idPrefix: Int64? = nil
+    ) throws(Failure) -> NodeHome {
         do {
             try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         } catch {
@@ -53,12 +59,12 @@ package final class NodeHome: Sendable {
         }
         let json = String(decoding: WireJSON.encode(school), as: UTF8.self)
         let database = try ReplicaDatabase.create(
-            path: databasePath(directory), kind: "node", catalogue: catalogue
+            path: databasePath(directory), kind: "node", catalogue: catalogue, now: now
         ) { db in
             try NodeSchema.create(db, catalogue)
             try Meta.set(db, "school", json)
         }
-        return NodeHome(directory: directory, catalogue: catalogue, database: database)
+        return NodeHome(directory: directory, catalogue: catalogue, database: database, idPrefix: idPrefix)
     }
 
     /// The school that this node serves, as told at `init` or by the invite.
@@ -87,11 +93,18 @@ package final class NodeHome: Sendable {
 /// a home, would else give the ids of rows that they have forgotten to others.
 private struct IDMinter {
     private static let counterBits = 20
-    private var prefix: Int64 = 0
+    private var prefix: Int64
     private var counter: Int64 = 0
+    private var isGiven: Bool
+
+    init(prefix: Int64?) {
+        self.prefix = prefix ?? 0
+        isGiven = prefix != nil
+    }
 
     mutating func next() -> RowID {
-        if counter == 0 { prefix = Int64.random(in: 1..<(1 << (63 - Self.counterBits))) }
+        if counter == 0, !isGiven { prefix = Int64.random(in: 1..<(1 << (63 - Self.counterBits))) }
+        isGiven = false
         counter = (counter + 1) & (1 << Self.counterBits - 1)
         return RowID(prefix << Self.counterBits | counter)
     }

@@ -36,7 +36,7 @@ package final class NodeReplica: ChildReplica {
         // Marks of forms that this catalogue does not have stay until one has them.
         let known = catalogue.forms.map { String($0.number) }.joined(separator: ", ")
         try db.execute(sql: "DELETE FROM zz_mark WHERE form IN (\(known))")
-        KillPoint.reach("seal.write")
+        KillPoint.reach("seal.write", in: home.directory)
         return SealSummary(rows: sealer.rows, segments: sealer.segments)
     }
 

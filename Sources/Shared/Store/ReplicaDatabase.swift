@@ -6,13 +6,16 @@ import GRDB
 import GRDBSQLite
 
 package enum ReplicaDatabase {
+    /// Seconds since 1970.
+    package typealias Clock = @Sendable () -> Int64
+
     /// "zzsy" in the file's header, at the place that SQLite reserves for it.
     private static let applicationID = 0x7A7A_7379
 
     /// Opens an existing replica.
     ///
     /// - Throws: `Failure(.damaged)` for a file that is missing, is no SQLite database or is not a replica of this kind.
-    package static func open(path: String, kind: String, catalogue: Catalogue) throws(Failure) -> DatabasePool {
+    package static func open(path: String, kind: String, catalogue: Catalogue, now: Clock? = nil) throws(Failure) -> DatabasePool {
         guard FileManager.default.fileExists(atPath: path) else {
             throw Failure(
                 .usage, "There is no zzsync \(kind) at \(path).",
@@ -25,7 +28,7 @@ package enum ReplicaDatabase {
                     .damaged, "\(path) is an SQLite database, but not a zzsync \(kind).",
                     next: "Move it away, or name another folder with --home; nothing in it was changed.")
             }
-            return try DatabasePool(path: path, configuration: configuration(catalogue, kind))
+            return try DatabasePool(path: path, configuration: configuration(catalogue, kind, now))
         } catch let failure as Failure {
             throw failure
         } catch {
@@ -52,7 +55,7 @@ package enum ReplicaDatabase {
 
     /// Creates the file and its schema in one transaction; refuses a file that is there.
     package static func create(
-        path: String, kind: String, catalogue: Catalogue, schema: (Database) throws -> Void
+        path: String, kind: String, catalogue: Catalogue, now: Clock? = nil, schema: (Database) throws -> Void
     ) throws(Failure) -> DatabasePool {
         // What a kill or a full disk left of an earlier try is no replica yet.
         guard !FileManager.default.fileExists(atPath: path) || isBlank(path) else {
@@ -60,7 +63,7 @@ package enum ReplicaDatabase {
                 .refused, "\(path) exists already.", next: "Choose an empty folder with --home, or use the \(kind) that is there.")
         }
         do {
-            let pool = try DatabasePool(path: path, configuration: configuration(catalogue, kind))
+            let pool = try DatabasePool(path: path, configuration: configuration(catalogue, kind, now))
             try pool.write { db in
                 try schema(db)
                 try db.execute(sql: "PRAGMA application_id = \(applicationID)")
@@ -75,7 +78,7 @@ package enum ReplicaDatabase {
     private static func writerCache(_ kind: String) -> Int { kind == "hub" ? 16_000 : 4_000 }
     private static let readerCache = 2_000
 
-    private static func configuration(_ catalogue: Catalogue, _ kind: String) -> Configuration {
+    private static func configuration(_ catalogue: Catalogue, _ kind: String, _ now: Clock?) -> Configuration {
         var configuration = Configuration()
         // Strangers' SQLite programs write beside us: wait for them.
         configuration.busyMode = .timeout(10)
@@ -84,11 +87,16 @@ package enum ReplicaDatabase {
         let codeSets = catalogue.codeSets
         configuration.prepareDatabase { db in
             SQLFunctions.register(on: db.sqliteConnection!, codeSets: codeSets)
+            // Triggers and statements ask SQLite for the time; in a simulation the connection answers by its clock.
+            if let now { db.add(function: DatabaseFunction("unixepoch", argumentCount: 0) { _ in now() }) }
             if !db.configuration.readonly { try db.execute(sql: "PRAGMA synchronous = FULL") }
             try db.execute(sql: "PRAGMA cache_size = -\(db.configuration.readonly ? readerCache : writerCache(kind))")
         }
         return configuration
     }
+
+    /// Seconds since 1970, by the clock that this connection's triggers use.
+    package static func now(_ db: Database) throws -> Int64 { try Int64.fetchOne(db.cachedStatement(sql: "SELECT unixepoch()"))! }
 
     /// Runs `body` with the triggers of this connection off: for applying what came from outside.
     package static func withoutTriggers<T>(_ db: Database, _ body: () throws -> T) throws -> T {

@@ -136,7 +136,7 @@ extension SyncSession {
         }
         let points = shared
         try await write { try Incarnation.adopt($0, keys, shared: points) }
-        KillPoint.reach("incarnation.commit")
+        KillPoint.reach("incarnation.commit", in: replica.directory)
         try Incarnation.promote(keys, home: replica.directory, path: replica.keysPath)
         return SyncSession(replica: replica.succeeded(by: keys), client: client.signing(with: keys), hub: hub, now: now)
     }

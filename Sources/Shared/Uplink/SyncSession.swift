@@ -186,7 +186,7 @@ package struct SyncSession: Sendable {
             }
             return try replica.seal(db, scope: scope, now: now)
         }
-        if sealed.segments > 0 { KillPoint.reach(replica.killPoints.sealed) }
+        if sealed.segments > 0 { KillPoint.reach(replica.killPoints.sealed, in: replica.directory) }
         let link = try await read { try ScopeLink.load($0, scope)! }
         if link.sealed > received {
             // Seal durable, then the anchor, then send.
@@ -206,7 +206,7 @@ package struct SyncSession: Sendable {
                     .noConnection, "The hub holds only part of segment \(segment.first)-\(segment.last).",
                     next: "Nothing is lost; sync again.")
             }
-            KillPoint.reach(replica.killPoints.sent)
+            KillPoint.reach(replica.killPoints.sent, in: replica.directory)
             let last = segment.last
             try await write { db in
                 var link = try ScopeLink.load(db, scope)!
@@ -278,7 +278,7 @@ package struct SyncSession: Sendable {
                 if page.upTo == page.logEnd { link.judged = merged }
                 try Pending.settle(db, scope: scope, upTo: merged, judged: link.judged)
                 try link.save(db)
-                KillPoint.reach(replica.killPoints.page)
+                KillPoint.reach(replica.killPoints.page, in: replica.directory)
                 return summary
             }
             report.pages += 1

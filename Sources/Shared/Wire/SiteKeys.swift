@@ -54,6 +54,15 @@ package struct SiteKeys: Sendable {
         self.init(signing: Curve25519.Signing.PrivateKey(), agreement: Curve25519.KeyAgreement.PrivateKey())
     }
 
+    /// The keys that a seed gives: for simulations, which must play the same again.
+    package init(seed: String) {
+        func bytes(_ use: String) -> Data { Data(SHA256.hash(data: Data("\(use) of \(seed)".utf8))) }
+        // Every 32 bytes are a key of either kind.
+        self.init(
+            signing: try! Curve25519.Signing.PrivateKey(rawRepresentation: bytes("signing")),
+            agreement: try! Curve25519.KeyAgreement.PrivateKey(rawRepresentation: bytes("agreement")))
+    }
+
     private init(signing: Curve25519.Signing.PrivateKey, agreement: Curve25519.KeyAgreement.PrivateKey) {
         self.signing = signing
         self.agreement = agreement

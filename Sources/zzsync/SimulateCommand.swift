@@ -1,0 +1,115 @@
+// simulate: the whole system in one process, under faults.
+
+import ArgumentParser
+import Foundation
+import Shared
+
+struct Simulate: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Play a country with the real node and hub code, under faults, and check that nothing is lost.",
+        discussion: """
+            Every seed is a country of its own: a ministry, a province, sometimes a city's hub, schools with several nodes, clerks
+            and operators; lines that lose, double, delay, reorder and cut, processes that end at any step, full disks, wrong
+            clocks. At the end everything written must be found again and all replicas must agree. The same seed plays the same.
+            """)
+    @Option(help: "Play this seed alone.") var seed: UInt64?
+    @Option(help: "Play so many seeds.") var seeds: Int = 40
+    @Option(help: "The first of them.") var first: UInt64 = 1
+    @Flag(help: "Tell what happens, line by line, on standard error.") var trace = false
+    @Flag(help: "One JSON document on standard output, nothing else.") var json = false
+
+    func run() async throws {
+        let catalogue = Simulation.bedCatalogue(try CatalogueLoader.embedded())
+        let wanted = seed.map { [$0] } ?? (0..<UInt64(max(seeds, 1))).map { first + $0 }
+        var summary = SimulationSummary()
+        let tell: (@Sendable (String) -> Void)? = trace ? { @Sendable line in Terminal.error(line) } : nil
+        for seed in wanted {
+            let outcome = try await Simulation.play(Plan.bed(seed: seed), catalogue: catalogue, tell: tell)
+            summary.add(outcome)
+            if outcome.isFailure { report(outcome) }
+            Progress.show("simulate: \(summary.seeds) of \(wanted.count) seeds, \(summary.failed.count) failed")
+        }
+        Progress.end()
+        if json { Terminal.json(summary.json) } else { summary.lines.forEach(Terminal.line) }
+        guard summary.failed.isEmpty else { throw ExitCode(1) }
+    }
+
+    private func report(_ outcome: Outcome) {
+        Progress.end()
+        Terminal.error("simulate: seed \(outcome.plan.seed) FAILED; replay it with `\(outcome.replay)`")
+        for failure in outcome.failures.prefix(12) { Terminal.error("  \(failure)") }
+    }
+}
+
+/// One line on a terminal's standard error that is written over; silent elsewhere.
+enum Progress {
+    private static let isTerminal = isatty(STDERR_FILENO) == 1
+    private static func write(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
+
+    static func show(_ text: String) {
+        guard isTerminal else { return }
+        write("\r\u{1B}[K\(text)")
+    }
+    static func end() {
+        guard isTerminal else { return }
+        write("\r\u{1B}[K")
+    }
+}
+
+/// Many seeds together.
+struct SimulationSummary {
+    private(set) var seeds = 0
+    private(set) var failed: [UInt64] = []
+    private(set) var faults = FaultCounts()
+    private(set) var tallies = Tallies()
+    private(set) var seconds = 0.0
+    private(set) var slowest = 0.0
+    private(set) var days = 0.0
+    /// The only seed's, when there was one.
+    private(set) var trace: String?
+
+    mutating func add(_ outcome: Outcome) {
+        seeds += 1
+        if outcome.isFailure { failed.append(outcome.plan.seed) }
+        faults += outcome.faults
+        tallies += outcome.tallies
+        seconds += outcome.seconds
+        slowest = max(slowest, outcome.seconds)
+        days += outcome.virtualDays
+        trace = seeds == 1 ? outcome.trace : nil
+    }
+
+    var falsePerThousand: Double { tallies.writes == 0 ? 0 : Double(tallies.falseCases) * 1000 / Double(tallies.writes) }
+
+    var lines: [String] {
+        var lines = ["\(seeds) seeds, \(failed.count) failed, \(Int(days)) days of \(Int(seconds)) s, the slowest \(Self.two(slowest)) s"]
+        lines.append(
+            "\(tallies.writes) writes (\(tallies.imports) imports, \(tallies.deletes) deletes), \(tallies.syncs) syncs of which \(tallies.brokenSyncs) broke")
+        let kinds = tallies.cases.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
+        lines.append(
+            "\(tallies.allCases) cases (\(kinds)), \(tallies.falseCases) false: \(Self.two(falsePerThousand)) per 1,000 writes; "
+                + "\(tallies.decisions) decisions, \(tallies.undone) taken back")
+        for fault in Fault.allCases { lines.append(Self.column(fault.rawValue, faults[fault])) }
+        for (point, count) in faults.crashes.sorted(by: { $0.key < $1.key }) { lines.append(Self.column("  at \(point)", count)) }
+        for kind in Fault.notCovered { lines.append("not covered: \(kind)") }
+        if let trace { lines.append("trace \(trace)") }
+        return lines
+    }
+
+    private static func column(_ name: String, _ count: Int) -> String {
+        "  " + name + String(repeating: " ", count: max(1, 40 - name.count)) + "\(count)"
+    }
+    private static func two(_ number: Double) -> String { String(Double(Int(number * 100 + 0.5)) / 100) }
+
+    var json: JSONValue {
+        func counts(_ all: [String: Int]) -> JSONValue { .object(all.mapValues { .number(Int64($0)) }) }
+        return .object([
+            "seeds": .number(Int64(seeds)), "failed": .array(failed.map { .string("\($0)") }), "seconds": .real(seconds),
+            "writes": .number(Int64(tallies.writes)), "cases": counts(tallies.cases), "false_cases": .number(Int64(tallies.falseCases)),
+            "false_per_1000_writes": .real(falsePerThousand), "decisions": .number(Int64(tallies.decisions)),
+            "faults": counts(Dictionary(uniqueKeysWithValues: Fault.allCases.map { ($0.rawValue, faults[$0]) })),
+            "crashes": counts(faults.crashes), "not_covered": .array(Fault.notCovered.map { .string($0) }),
+            "trace": trace.map { .string($0) } ?? .null,
+        ])
+    }
+}

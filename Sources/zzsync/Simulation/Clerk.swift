@@ -1,0 +1,220 @@
+// Clerks: they put, edit, delete and import, by the real verbs and now and then by a program of their own.
+
+import Foundation
+import GRDB
+import Node
+import Shared
+
+/// A row to be written, and how its values are told apart.
+struct Entries {
+    let catalogue: Catalogue
+
+    /// Fields that a clerk can give a value of its own to.
+    func writable(_ form: Form) -> [Int] {
+        form.fields.indices.filter { form.fields[$0].references == nil && fresh(form.fields[$0], 1) != nil }
+    }
+
+    /// A valid value that no other write has; nil where the values are few.
+    func fresh(_ field: Field, _ number: Int) -> Value? {
+        func padded(_ digits: Int) -> String { String(String(repeating: "0", count: digits).dropLast(String(number).count)) + String(number) }
+        switch field.type {
+        case .text where field.codes == nil:
+            if field.id == "organization_code" { return .text("Z" + padded(8)) }
+            return .text(field.length.map { $0 <= 10 } == true ? padded(min(6, field.length!)) : "甲\(number)")
+        case .phone: return .text("1" + padded(10))
+        case .integer: return .integer(Int64(number))
+        default: return nil
+        }
+    }
+
+    /// The form's example with values of its own and no references.
+    func row(_ form: Form, _ number: Int) -> [Int: Value] {
+        var values: [Int: Value] = [:]
+        for (index, field) in form.fields.enumerated() where field.references == nil {
+            values[index] = fresh(field, number) ?? form.example[field.id]
+        }
+        return values
+    }
+
+    /// A group's values as one word: what the oracle knows a write by.
+    static func word(_ values: [Value]) -> String { values.map(\.shown).joined(separator: "|") }
+    static func word(_ form: Form, _ group: Int, _ values: [Value]) -> String {
+        word(form.groups[group].fields.map { values[$0] })
+    }
+}
+
+extension Country {
+    /// One sitting of a clerk: a few writes, one after the other.
+    func sit(at site: Site, writes: Int) {
+        for _ in 0..<writes {
+            guard site.isUp, !site.fuse.isBlown else { return }
+            do {
+                try act(at: site)
+            } catch {
+                if site.isDiskFull { faults.count(.nodeDiskFull) } else if !site.fuse.isBlown {
+                    failures.append("\(site.name): a write failed: \(error)")
+                }
+            }
+        }
+    }
+
+    private func act(at site: Site) throws {
+        let node = site.node!
+        let form = dice.pick(catalogue.forms)!
+        let rows = try node.database.read { try Int64.fetchAll($0, sql: "SELECT id FROM \(form.table) ORDER BY id") }
+        switch dice.roll(1...100) {
+        case 1...4: try importRows(form, at: site)
+        case let roll where roll <= 22 || rows.isEmpty: try put(form, at: site)
+        case 23...29: try delete(form, pickRow(rows), at: site)
+        case 30...45: try edit(form, pickRow(rows), at: site, byStranger: true)
+        default: try edit(form, pickRow(rows), at: site, byStranger: false)
+        }
+    }
+
+    /// Most of what people do concerns a few rows: that is where they meet.
+    private func pickRow(_ rows: [Int64]) -> RowID {
+        RowID(dice.chance(0.7) ? dice.pick(Array(rows.prefix(3)))! : dice.pick(rows)!)
+    }
+
+    private func nextAction(_ site: Site) -> (number: Int, author: String) {
+        tallies.writes += 1
+        return (tallies.writes, "\(site.name)#\(tallies.writes)")
+    }
+
+    // MARK: one write
+
+    private func put(_ form: Form, at site: Site) throws {
+        let (number, author) = nextAction(site)
+        var values = entries.row(form, number)
+        // Now and then two people of one school, or of two, enter the same thing.
+        if dice.chance(0.12), let key = dice.pick(recentKeys[form.number] ?? []) {
+            for (index, value) in zip(form.key, key) { values[index] = value }
+        } else {
+            recentKeys[form.number, default: []].append(form.key.map { values[$0]! })
+            if recentKeys[form.number]!.count > 6 { recentKeys[form.number]!.removeFirst() }
+        }
+        let node = site.node!
+        let known = try lookUp(form, form.key.map { values[$0]! }, at: node)
+        let before = try known.flatMap { try look(form, $0, at: site) }
+        let result = try node.put(form: form, values: values, author: author)
+        record(site, form, result.row.id, before: before, after: result.row.values, author: author)
+        if result.findings.isEmpty { note("\(site.name) puts \(form.table) \(result.row.id)") }
+    }
+
+    private func lookUp(_ form: Form, _ key: [Value], at node: NodeHome) throws -> RowID? {
+        try node.get(form: form, key: key.map(\.shown))?.id
+    }
+
+    private func edit(_ form: Form, _ row: RowID, at site: Site, byStranger: Bool) throws {
+        let node = site.node!
+        guard let before = try look(form, row, at: site) else { return }
+        let (number, author) = nextAction(site)
+        let isKeyEdit = dice.chance(0.06)
+        let fields = entries.writable(form).filter { form.key.contains($0) == isKeyEdit }
+        guard let field = dice.pick(fields) else { return }
+        // A draft: a value that breaks a rule goes up too, and is held at the hub until it is mended.
+        let draft = byStranger && form.fields[field].required == false && form.fields[field].length != nil && dice.chance(0.1)
+        let value: Value = draft ? .text(String(repeating: "长", count: form.fields[field].length! + 1) + "\(number)") : entries.fresh(form.fields[field], number)!
+        let isKeyShared = try form.key.isEmpty || lookUp(form, form.key.map { before[$0] }, at: node) != row
+        if byStranger || isKeyEdit || isKeyShared || form.key.contains(where: { before[$0].isNull }) {
+            try node.change(form, row, [field: value], author: author)
+        } else {
+            var values = Dictionary(uniqueKeysWithValues: form.key.map { ($0, before[$0]) })
+            values[field] = value
+            do throws(Failure) {
+                _ = try node.put(form: form, values: values, author: author)
+            } catch {
+                guard error.kind == .refused else { throw error }       // the row was a draft before
+                return
+            }
+        }
+        record(site, form, row, before: before, after: try node.values(form, row), author: author)
+        note("\(site.name) edits \(form.fields[field].id) of \(form.table) \(row)\(draft ? ", a draft" : "")")
+    }
+
+    private func delete(_ form: Form, _ row: RowID, at site: Site) throws {
+        let (_, author) = nextAction(site)
+        guard let before = try look(form, row, at: site) else { return }
+        try site.node!.remove(form, row, author: author)
+        record(site, form, row, before: before, after: nil, author: author)
+        tallies.deletes += 1
+        note("\(site.name) deletes \(form.table) \(row)")
+    }
+
+    /// What stands before the clerk's eyes.
+    func look(_ form: Form, _ row: RowID, at site: Site) throws -> [Value]? {
+        let isMarked = try site.database.read { db in
+            try Bool.fetchOne(db, sql: "SELECT EXISTS (SELECT 1 FROM zz_mark WHERE form = ? AND id = ?)", arguments: [form.number, row.rawValue])!
+        }
+        if !isMarked { oracle.sealed(rowKey(form, row, site), at: site.name) }
+        return try site.node!.values(form, row)
+    }
+
+    private func rowKey(_ form: Form, _ row: RowID, _ site: Site) -> RowKey {
+        RowKey(scope: scopes[site.school!].rawValue, form: form.number, id: row.rawValue)
+    }
+
+    // MARK: a workbook
+
+    private func importRows(_ form: Form, at site: Site) throws {
+        let node = site.node!
+        var book = lastBook
+        if book == nil || book!.form.number != form.number || book!.school != site.school || dice.chance(0.6) {
+            book = try makeBook(form, school: site.school!)
+        }
+        lastBook = book
+        let (_, author) = nextAction(site)
+        let report = try node.stage(form: form, path: book!.path, author: author, update: false, dryRun: false)
+        // Rows that the node has got meanwhile are refused: the same workbook a second time.
+        guard !site.fuse.isBlown, report.errors.isEmpty, let batch = report.batch else { return }
+        _ = try node.accept(batch: batch, author: author)
+        tallies.imports += 1
+        for key in book!.keys {
+            guard let row = try lookUp(form, key, at: node), let values = try node.values(form, row) else { continue }
+            record(site, form, row, before: nil, after: values, author: author)
+        }
+        note("\(site.name) imports \(book!.keys.count) rows of \(form.table)")
+    }
+
+    private func makeBook(_ form: Form, school: Int) throws -> Workbook {
+        books += 1
+        let path = "\(folder)/workbook-\(books).xlsx"
+        let writer = try WorkbookWriter(path: path, sheet: form.title, header: form.fields.map(\.title))
+        var keys: [[Value]] = []
+        for row in 1...3 {
+            let values = entries.row(form, 600_000 + books * 10 + row)
+            keys.append(form.key.map { values[$0]! })
+            try writer.append(form.fields.indices.map { values[$0]?.shown ?? "" })
+        }
+        try writer.close()
+        return Workbook(form: form, school: school, path: path, keys: keys)
+    }
+
+    // MARK: the oracle's note of it
+
+    /// What was written is kept unless the process died before the commit.
+    func record(_ site: Site, _ form: Form, _ row: RowID, before: [Value]?, after: [Value]?, author: String) {
+        if let point = site.fuse.blownAt, Fault.isBeforeCommit(point) { return }
+        let key = rowKey(form, row, site)
+        guard let after else {
+            let seen = Dictionary(uniqueKeysWithValues: form.groups.indices.map { ($0, Entries.word(form, $0, before!)) })
+            return oracle.delete(key, seen: seen, at: site.name, author: author)
+        }
+        for group in form.groups.indices {
+            let word = Entries.word(form, group, after)
+            let old = before.map { Entries.word(form, group, $0) }
+            guard old != word else { continue }
+            let isEmpty = form.groups[group].fields.allSatisfy { after[$0].isNull }
+            oracle.write(CellKey(row: key, group: group), word, over: old, author: author, isEmpty: isEmpty)
+            oracle.waits(CellKey(row: key, group: group), word, at: site.name)
+        }
+    }
+}
+
+/// A workbook that lies on somebody's desk.
+struct Workbook {
+    let form: Form
+    let school: Int
+    let path: String
+    let keys: [[Value]]
+}

@@ -1,0 +1,222 @@
+// What happens on the days of a simulated country: sittings of clerks, syncs, merges, sessions of operators, misfortunes.
+
+import Foundation
+import GRDB
+import Hub
+import Node
+import Shared
+
+extension Country {
+    private static let hour = 3_600_000
+
+    /// Starts everything that goes on by itself until the country comes to rest.
+    func beginDays() {
+        let sittings = Double(plan.writes) / Double(plan.nodes) / 3     // a sitting has three writes on average
+        let pause = max(1, Int(plan.days * 24 * Double(Self.hour) / sittings))
+        for site in nodes {
+            again(pause / 3...pause * 5 / 3) { self.sit(at: site, writes: self.dice.roll(1...5)) }
+            again(6 * Self.hour...30 * Self.hour) { await self.sync(site) }
+        }
+        for site in hubs {
+            if site.parent != nil { again(4 * Self.hour...20 * Self.hour) { await self.sync(site) } }
+            again(8 * Self.hour...36 * Self.hour) { self.decide(at: site, share: 0.5, undoing: 0.2) }
+        }
+        if plan.hasFaults { again(2 * Self.hour...8 * Self.hour) { self.misfortune() } }
+        again(24 * Self.hour...36 * Self.hour) { self.inspectOnTheWay() }
+    }
+
+    private func again(_ pause: ClosedRange<Int>, _ body: @escaping @SimulationActor () async -> Void) {
+        scheduler.start(after: dice.roll(0...pause.upperBound)) {
+            while !self.isResting {
+                await body()
+                await self.scheduler.sleep(self.dice.roll(pause))
+            }
+        }
+    }
+
+    // MARK: syncs and merges
+
+    /// - Returns: rows that moved in either direction.
+    @discardableResult func sync(_ site: Site) async -> Int {
+        guard site.isUp, !site.isSyncing, !site.fuse.isBlown else { return 0 }
+        let fuse = site.fuse
+        site.isSyncing = true
+        site.metCutAnswer = false
+        defer { if site.fuse === fuse { site.isSyncing = false } }
+        tallies.syncs += 1
+        do {
+            let session = try site.session(Line(country: self, from: site, fuse: fuse), clock: scheduler.clock)
+            let report = try await session.run()
+            note("\(site.name) syncs: \(report.pushedRows) rows up, \(report.pulledRows) down, \(report.passedOver) passed over")
+            if !report.refused.isEmpty { failures.append("\(site.name) was refused: \(report.refused.joined(separator: "; "))") }
+            countCases(at: site)
+            return report.pushedRows + report.pulledRows
+        } catch {
+            meet(error, at: site, fuse)
+            return 0
+        }
+    }
+
+    /// A sync has failed: what the line, the disk and the end of a process can do is no failure of the run.
+    private func meet(_ error: any Error, at site: Site, _ fuse: Fuse) {
+        tallies.brokenSyncs += 1
+        let failure = storeFailure(error, path: site.name)
+        note("\(site.name) does not sync (exit code \(failure.kind.rawValue))")
+        switch failure.kind {
+        case _ where fuse.isBlown: break
+        case .noConnection, .busy: break
+        case .refusedByPeer where site.metCutAnswer: break
+        case .damaged where site.isDiskFull: faults.count(site.isHub ? .hubDiskFull : .nodeDiskFull)
+        default: failures.append("\(site.name): a sync failed: \(failure)")
+        }
+    }
+
+    func drain(_ site: Site, after wait: Int) {
+        scheduler.start(after: wait) { await self.drain(site) }
+    }
+
+    /// Merges what waits at a hub.
+    func drain(_ site: Site) async {
+        guard let tier = site.hub, !site.isDraining, !site.fuse.isBlown else { return }
+        let fuse = site.fuse
+        site.isDraining = true
+        defer { if site.fuse === fuse { site.isDraining = false } }
+        let before = CPU.seconds()
+        do {
+            try await tier.worker.drain()
+        } catch {
+            if site.isDiskFull {
+                faults.count(.hubDiskFull)
+                drain(site, after: Self.hour)
+            } else if !fuse.isBlown {
+                failures.append("\(site.name): the merge stopped: \(error)")
+            }
+        }
+        load.hubSeconds[site.name, default: 0] += CPU.seconds() - before
+        countCases(at: site)
+    }
+
+    // MARK: misfortunes
+
+    private func misfortune() {
+        guard let site = dice.pick(sites.filter { $0.isUp && !$0.fuse.isBlown }) else { return }
+        switch dice.roll(1...10) {
+        case 1...6:
+            let point = dice.pick(site.isHub ? Fault.hubPoints : Fault.nodePoints)!
+            if point == "anytime" { site.fuse.blow(at: point) } else { site.fuse.arm(point, count: dice.roll(1...2)) }
+        case 7...8:
+            guard !site.isDiskFull else { return }
+            fillDisk(site)
+        default:
+            guard let hub = dice.pick(hubs.filter(\.isUp)) else { return }
+            hub.isSpoolFull = true
+            scheduler.start(after: dice.roll(Self.hour...8 * Self.hour)) { hub.isSpoolFull = false }
+        }
+    }
+
+    private func fillDisk(_ site: Site) {
+        do {
+            try site.setDiskFull(true)
+            note("the disk of \(site.name) is full")
+        } catch {
+            failures.append("\(site.name): \(error)")
+        }
+        scheduler.start(after: dice.roll(2 * Self.hour...16 * Self.hour)) { self.emptyDisk(site) }
+    }
+
+    /// After a restart the disk has room anyway.
+    private func emptyDisk(_ site: Site) {
+        guard site.isUp, site.isDiskFull else { return }
+        do { try site.setDiskFull(false) } catch { failures.append("\(site.name): \(error)") }
+        if site.isHub { drain(site, after: 1_000) }
+    }
+
+    // MARK: rest
+
+    /// No more faults, no more writes: everybody exchanges and every case is decided, until nothing moves.
+    func rest() async {
+        (isResting, line) = (true, .good)
+        for site in sites {
+            site.fuse.disarm()
+            site.isSpoolFull = false
+            emptyDisk(site)
+        }
+        await scheduler.runOut()
+        var isLastRound = false
+        for _ in 0..<Self.restRounds {
+            var moved = 1
+            scheduler.start(after: 1) { moved = await self.restRound(everybody: isLastRound) }
+            await scheduler.runOut()
+            if moved == 0 && isLastRound || !failures.isEmpty { return }
+            isLastRound = moved == 0
+        }
+        failures.append("after \(Self.restRounds) rounds of syncs and decisions something still moves")
+    }
+
+    /// Four tiers need five: up, a decision down, what it sets free up again, its verdict, and a quiet one; twins more.
+    private static let restRounds = 40
+
+    /// - Parameter everybody: those who seem to have nothing to say are asked too: nothing may move then.
+    private func restRound(everybody: Bool) async -> Int {
+        var moved = 0
+        for site in nodes where everybody || hasNews(site) {
+            moved += await sync(site)
+            await drain(site.parent!)
+        }
+        for site in hubs.reversed() {
+            moved += decide(at: site, share: 1, undoing: 0)
+            moved += mendDrafts(at: site)
+            guard let parent = site.parent, everybody || hasNews(site) else { continue }
+            moved += await sync(site)
+            await drain(parent)
+        }
+        return moved
+    }
+
+    /// Something waits here for the parent, or there for this site; asked of the files, to spare the rounds their idle syncs.
+    private func hasNews(_ site: Site) -> Bool {
+        guard site.isUp, let tier = site.parent?.hub else { return true }
+        do {
+            let own = site.isHub
+                ? "SELECT EXISTS (SELECT 1 FROM zz_scope WHERE log_end > sealed) OR EXISTS (SELECT 1 FROM zz_held)"
+                : "SELECT EXISTS (SELECT 1 FROM zz_mark)"
+            let (waits, links) = try site.database.read { db in
+                (try Bool.fetchOne(db, sql: own)!, try ScopeLink.all(db).map { try ScopeLink.load(db, $0)! })
+            }
+            if waits || site.isHub && links.isEmpty { return true }
+            return try tier.home.database.read { db in
+                try links.contains { link in
+                    let end = try Int64.fetchOne(db, sql: "SELECT log_end FROM zz_scope WHERE scope = ?", arguments: [link.scope.key])
+                    return link.sealed > link.received || end ?? 0 > link.cursor.rawValue
+                }
+            }
+        } catch {
+            return true
+        }
+    }
+
+    /// Clerks mend what breaks a rule at their hub.
+    private func mendDrafts(at hub: Site) -> Int {
+        var mended = 0
+        do {
+            for finding in try hub.hub!.home.findings() where finding.level == "error" {
+                guard let form = catalogue[finding.form], let school = Int(finding.school.suffix(6)), let id = Int64(finding.row),
+                    let rule = form.rules.first(where: { $0.id == finding.rule }),
+                    let field = form.fieldIndex(id: rule.fields[0]),
+                    let site = nodes.first(where: { $0.school == school - 1 && $0.parent === hub }),
+                    let before = try look(form, RowID(id), at: site)
+                else { continue }
+                tallies.writes += 1
+                let value = entries.fresh(form.fields[field], tallies.writes) ?? .null
+                let author = "\(site.name)#\(tallies.writes)"
+                try site.node!.change(form, RowID(id), [field: value], author: author)
+                record(site, form, RowID(id), before: before, after: try site.node!.values(form, RowID(id)), author: author)
+                note("\(site.name) mends \(form.fields[field].id) of \(form.table) \(id)")
+                mended += 1
+            }
+        } catch {
+            failures.append("\(hub.name): drafts cannot be mended: \(error)")
+        }
+        return mended
+    }
+}

@@ -1,0 +1,248 @@
+// What must hold on the way, and what must hold when a simulated country has come to rest.
+
+import Crypto
+import Foundation
+import GRDB
+import Hub
+import Node
+import Shared
+
+extension Country {
+    private func expect(_ holds: Bool, _ what: @autoclosure () -> String) {
+        if !holds, failures.count < 50 { failures.append(what()) }
+    }
+
+    // MARK: on the way
+
+    /// At any moment: counts add up, nobody is ahead of whom he knows it from, and no hub has forgotten what it once showed.
+    func inspectOnTheWay() {
+        for site in sites where site.isUp && !site.fuse.isBlown {
+            do {
+                if site.isHub { try inspectHub(site) }
+                if let parent = site.parent, parent.isUp { try inspectLink(site, parent) }
+            } catch {
+                failures.append("\(site.name) cannot be inspected: \(error)")
+            }
+        }
+    }
+
+    private func inspectHub(_ site: Site) throws {
+        let home = site.hub!.home
+        let cells = try home.status().cells
+        let ended = ["merged", "equal", "disputed", "overtaken"].reduce(0) { $0 + cells[$1]! }
+        expect(cells["sent"] == ended, "\(site.name): of \(cells["sent"]!) cells sent \(ended) ended: \(cells)")
+        try home.database.read { db in
+            let doubled = try Int.fetchOne(
+                db,
+                sql: """
+                    SELECT count(*) FROM (SELECT 1 FROM zz_case WHERE closed_at IS NULL AND kind <> 'twins'
+                      GROUP BY kind, scope, form, id, field_group HAVING count(*) > 1)
+                    """)!
+            expect(doubled == 0, "\(site.name): \(doubled) cells have two open cases")
+        }
+        try inspectMemory(of: site)
+    }
+
+    /// What a hub showed or asked about at the last look it must show, ask about, or have seen overwritten by someone who knew.
+    private func inspectMemory(of site: Site) throws {
+        let home = site.hub!.home
+        var present: [CellKey: Set<String>] = [:]
+        for form in catalogue.forms {
+            for (key, life, words) in try rows(form, at: home) where life == 1 {
+                for (group, word) in words where form.groups[group].policy == .manual {
+                    present[CellKey(row: key, group: group), default: []].insert(word)
+                }
+            }
+        }
+        for item in try OperatorDesk(home).cases(kind: "cell") {
+            guard let (cell, words) = candidates(of: item), present[cell] != nil else { continue }
+            present[cell]!.formUnion(words)
+        }
+        for (cell, before) in memories[site.name] ?? [:] {
+            guard let now = present[cell] else { continue }
+            for word in before where oracle.cells[cell]?[word]?.isEntry == true {
+                expect(
+                    now.contains { oracle.known(cell, $0).contains(word) },
+                    "\(site.name) has forgotten '\(word)' of \(describe(cell)); it shows \(now.sorted())")
+            }
+        }
+        memories[site.name] = present
+    }
+
+    private func inspectLink(_ site: Site, _ parent: Site) throws {
+        let links = try site.database.read { db in try ScopeLink.all(db).map { try ScopeLink.load(db, $0)! } }
+        for link in links {
+            let head = try parent.hub!.home.inbox.head(link.scope, site.keys.site).last
+            let logEnd = try parent.database.read { db in
+                try Int64.fetchOne(db, sql: "SELECT log_end FROM zz_scope WHERE scope = ?", arguments: [link.scope.key]) ?? 0
+            }
+            let text = "\(site.name) in scope \(link.scope)"
+            expect(link.received <= head, "\(text): believes that \(parent.name) holds \(link.received), it holds \(head)")
+            expect(link.merged <= link.received || link.merged <= head, "\(text): merged \(link.merged), received \(link.received)")
+            expect(head <= link.sealed, "\(text): sealed \(link.sealed), \(parent.name) holds \(head)")
+            expect(link.cursor.rawValue <= logEnd, "\(text): cursor \(link.cursor) beyond the log's end \(Position(logEnd))")
+        }
+    }
+
+    // MARK: at rest
+
+    func inspectAtRest() {
+        do {
+            for site in hubs {
+                let status = try site.hub!.home.status()
+                expect(status.openCases == 0, "\(site.name): \(status.openCases) cases are open at rest")
+                expect(status.quarantined == 0 && status.waiting == 0, "\(site.name): \(status.quarantined) segments in quarantine, \(status.waiting) waiting")
+                try inspectHub(site)
+            }
+            for site in sites where site.parent != nil {
+                try inspectLink(site, site.parent!)
+                try inspectCells(site, site.parent!)
+            }
+            for school in 0..<plan.schools { try inspectDigests(school) }
+            try inspectHistory()
+        } catch {
+            failures.append("the inspection stopped: \(error)")
+        }
+    }
+
+    /// Counted apart from the product: every cell of every segment sealed has ended at the parent, once.
+    private func inspectCells(_ site: Site, _ parent: Site) throws {
+        let key = try Curve25519.Signing.PublicKey(rawRepresentation: site.keys.publicKeys.signing)
+        let segments = try site.database.read { db in
+            try Row.fetchAll(db, sql: "SELECT scope, bytes FROM zz_outbox").map { ($0["scope"] as Int64, Array($0["bytes"] as Data)) }
+        }
+        var sent: [Int64: Int] = [:]
+        for (scope, bytes) in segments {
+            let body = try SegmentCodec.decode(try SegmentCodec.verify(bytes, key: key), predictors: catalogue.predictors)
+            for changes in body.forms {
+                let form = catalogue[number: changes.form]!
+                for index in 0..<changes.count {
+                    sent[scope, default: 0] += form.groups.count { !($0.mask & changes.masks[index]).isEmpty }
+                        + (changes.life[index] == .unchanged ? 0 : 1)
+                }
+            }
+        }
+        let ended = try parent.database.read { db in
+            try Row.fetchAll(
+                db, sql: "SELECT scope, merged_cells + equal + disputed + overtaken AS cells FROM zz_child WHERE site = ?",
+                arguments: [site.keys.site.key])
+        }
+        for row in ended where row["cells"] as Int != sent[row["scope"]] ?? 0 {
+            expect(false, "\(site.name) sent \(sent[row["scope"]] ?? 0) cells, at \(parent.name) \(row["cells"] as Int) ended")
+        }
+        expect(ended.count == sent.count, "\(site.name) sent \(sent.count) scopes, \(parent.name) merged \(ended.count)")
+    }
+
+    private func inspectDigests(_ school: Int) throws {
+        let code = "3641\(String(repeating: "0", count: 6 - String(school + 1).count))\(school + 1)"
+        let home = nodes.first { $0.school == school }!.parent!
+        var replicas: [(String, [String: (digest: String, rows: Int)])] = []
+        for site in nodes where site.school == school { replicas.append((site.name, try site.node!.digests())) }
+        var hub: Site? = home
+        while let site = hub {
+            replicas.append((site.name, try site.hub!.home.digests(school: code)))
+            hub = site.parent
+        }
+        for form in catalogue.forms {
+            let found = replicas.map { "\($0.0) \($0.1[form.id]!.rows) rows \($0.1[form.id]!.digest.prefix(8))" }
+            let digests = Set(replicas.map { $0.1[form.id]!.digest })
+            expect(digests.count == 1, "school \(Self.letters(school)): \(form.id) differs: \(found.joined(separator: ", "))")
+        }
+    }
+
+    /// Every write is in the history of what stands, in a delete's that had seen it, or in a journal.
+    private func inspectHistory() throws {
+        var journal: [CellKey: Set<String>] = [:]
+        var merged: Set<String> = []
+        for site in hubs {
+            try readJournal(of: site.hub!.home, into: &journal)
+            merged.formUnion(
+                try site.database.read {
+                    try String.fetchAll($0, sql: "SELECT taken FROM zz_decision WHERE kind = 'merge' AND undone_by IS NULL")
+                })
+        }
+        // At a hub that heard of a row only when it was dead its tombstone is empty: every hub's is asked.
+        var states: [RowKey: [(life: Int, words: [Int: String])]] = [:]
+        for site in hubs {      // the ministry first
+            for form in catalogue.forms {
+                for (key, life, words) in try rows(form, at: site.hub!.home) { states[key, default: []].append((life, words)) }
+            }
+        }
+        for (key, found) in states {
+            let form = catalogue[number: key.form]!
+            if found[0].life == 1 {
+                inspect(living: key, form, found[0].words, journal)
+            } else {
+                let isMerged = merged.contains { $0.hasPrefix("rows ") && $0.contains("\(key.id) ") }
+                inspect(dead: key, form, isMerged ? found.map(\.words) : [], journal)
+            }
+        }
+        // What no hub has heard of was deleted before it left its node.
+        for key in oracle.rows where states[key] == nil { inspect(dead: key, catalogue[number: key.form]!, [], journal) }
+    }
+
+    private func inspect(living key: RowKey, _ form: Form, _ words: [Int: String], _ journal: [CellKey: Set<String>]) {
+        for (group, word) in words.sorted(by: { $0.key < $1.key }) {
+            let cell = CellKey(row: key, group: group)
+            expect(oracle.isKnownValue(cell, word), "'\(word)' stands in \(describe(cell)), and nobody wrote it")
+            for (value, entry) in oracle.unknown(cell, to: word) where journal[cell]?.contains(value) != true {
+                expect(false, "LOST: '\(value)' by \(entry.author) in \(describe(cell)); '\(word)' stands there")
+            }
+        }
+        for death in oracle.unanswered(key) { expect(false, "LOST: the delete of \(describe(key)) by \(death.author): it lives") }
+    }
+
+    /// - Parameter mergedFrom: what its tombstones hold, if it was merged into another row by someone who saw both.
+    private func inspect(dead key: RowKey, _ form: Form, _ mergedFrom: [[Int: String]], _ journal: [CellKey: Set<String>]) {
+        var tombstone: [Int: Set<String>] = [:]
+        for words in mergedFrom {
+            for (group, word) in words { tombstone[group, default: []].formUnion(oracle.known(CellKey(row: key, group: group), word)) }
+        }
+        for (value, entry) in oracle.unseen(key, groups: form.groups.indices, tombstone: tombstone) {
+            let isJournalled = form.groups.indices.contains { journal[CellKey(row: key, group: $0)]?.contains(value) == true }
+            expect(isJournalled, "LOST: '\(value)' by \(entry.author) in \(describe(key)), which was deleted unseen")
+        }
+    }
+
+    // MARK: reading a hub
+
+    /// What policies overwrote by themselves, and wrote down.
+    private func readJournal(of home: HubHome, into journal: inout [CellKey: Set<String>]) throws {
+        try home.database.read { db in
+            let rows = try Row.fetchCursor(db, sql: "SELECT scope, form, id, field_group, old FROM zz_history WHERE field_group <> 0")
+            while let row = try rows.next() {
+                guard let form = catalogue[number: row["form"]],
+                    let group = form.groups.firstIndex(where: { $0.number == row["field_group"] as Int }),
+                    form.groups[group].policy != .manual
+                else { continue }
+                let key = RowKey(scope: ScopeID(key: row["scope"]).rawValue, form: form.number, id: row["id"])
+                journal[CellKey(row: key, group: group), default: []].insert(Entries.word(ValuesJSON.decode(row["old"])))
+            }
+        }
+    }
+
+    /// Every row of a form at a hub: key, life, group → word.
+    private func rows(_ form: Form, at home: HubHome) throws -> [(RowKey, Int, [Int: String])] {
+        try home.database.read { db in
+            let select = try HotStatement(
+                db, "SELECT scope, id, _life, \(form.fields.map(\.id).joined(separator: ", ")) FROM \(form.table) ORDER BY scope, id")
+            defer { select.reset() }
+            var rows: [(RowKey, Int, [Int: String])] = []
+            while try select.step() {
+                let values = form.fields.indices.map { select.value($0 + 3) }
+                let key = RowKey(scope: ScopeID(key: select.integer(0)).rawValue, form: form.number, id: select.integer(1))
+                let words = Dictionary(uniqueKeysWithValues: form.groups.indices.map { ($0, Entries.word(form, $0, values)) })
+                rows.append((key, Int(select.integer(2)), words))
+            }
+            return rows
+        }
+    }
+
+    private func describe(_ key: RowKey) -> String {
+        "\(catalogue[number: key.form]!.table) \(key.id) of \(Self.letters(scopes.firstIndex { $0.rawValue == key.scope } ?? 0))"
+    }
+
+    private func describe(_ cell: CellKey) -> String {
+        "\(catalogue[number: cell.row.form]!.groups[cell.group].name) of \(describe(cell.row))"
+    }
+}

@@ -1,0 +1,139 @@
+// Who wrote what having seen what: the full causal history of every cell, kept beside the real country and unknown to it.
+//
+// The product carries a position and a cursor; here every value carries the set of all values that its author had before his
+// eyes, and those before theirs. Every write of a clerk has a value of its own in its cell, so that a value names its write
+// (where an operator takes a candidate the value stands for both, which can only make the oracle milder). A write is lost when it
+// neither stands in the final value's history nor in a delete that had seen it, and no policy has put it into the journal.
+
+/// One group of one row.
+struct CellKey: Hashable, Sendable {
+    let row: RowKey
+    /// Index into the form's groups.
+    let group: Int
+}
+
+struct RowKey: Hashable, Sendable {
+    let scope: UInt64
+    let form: Int
+    let id: Int64
+}
+
+@SimulationActor final class Oracle {
+    struct Entry {
+        /// Everything that its authors had seen, and what that was written over.
+        var past: Set<String>
+        /// A person typed it, and it is not empty.
+        var isEntry: Bool
+        var author: String
+    }
+    struct Death {
+        var author: String
+        /// Group → what was seen of it.
+        var past: [Int: Set<String>]
+        var isOverruled = false
+        /// By a clerk: it must not come to nothing unseen.
+        var isEntry: Bool
+    }
+
+    private(set) var cells: [CellKey: [String: Entry]] = [:]
+    private(set) var deaths: [RowKey: [Death]] = [:]
+    /// What has been written at a node and not been sealed, by row.
+    private var drafts: [String: [RowKey: [CellKey: Set<String>]]] = [:]
+
+    // MARK: what people do
+
+    /// - Parameter old: what stood there before the author's eyes; nil for a new row.
+    func write(_ cell: CellKey, _ value: String, over old: String?, author: String, isEmpty: Bool) {
+        var entry = cells[cell]?[value] ?? Entry(past: [], isEntry: false, author: author)
+        if let old { entry.past.formUnion(known(cell, old)) }
+        if !isEmpty { entry.isEntry = true }
+        cells[cell, default: [:]][value] = entry
+    }
+
+    /// A write at a node waits for its seal, with those of the same row that waited before.
+    func waits(_ cell: CellKey, _ value: String, at node: String) {
+        drafts[node, default: [:]][cell.row, default: [:]][cell, default: []].insert(value)
+    }
+
+    /// The row's mark is gone: what was written of it has been sealed.
+    func sealed(_ row: RowKey, at node: String) { drafts[node]?[row] = nil }
+
+    /// - Parameter seen: group → the value that was shown.
+    func delete(_ row: RowKey, seen: [Int: String], at node: String, author: String) {
+        // Whoever edits and then deletes, before anything has left, has taken the edit back himself.
+        for (cell, values) in drafts[node]?[row] ?? [:] {
+            for value in values { cells[cell]?[value]?.isEntry = false }
+        }
+        deaths[row, default: []].append(Death(author: author, past: pasts(row, seen), isEntry: true))
+    }
+
+    /// An operator's answer for a cell covers all that he was shown.
+    func decide(_ cell: CellKey, _ value: String, covering seen: [String], author: String) {
+        var entry = cells[cell]?[value] ?? Entry(past: [], isEntry: false, author: author)
+        for other in seen { entry.past.formUnion(known(cell, other)) }
+        entry.past.remove(value)
+        cells[cell, default: [:]][value] = entry
+    }
+
+    /// An operator lets a row die, or merges it into another one.
+    func decideDeath(_ row: RowKey, seen: [Int: [String]], author: String) {
+        let past = Dictionary(uniqueKeysWithValues: seen.map { group, values in
+            (group, values.reduce(into: Set<String>()) { $0.formUnion(known(CellKey(row: row, group: group), $1)) })
+        })
+        deaths[row, default: []].append(Death(author: author, past: past, isEntry: false))
+    }
+
+    /// An operator lets a row live: every delete so far is answered.
+    func decideLife(_ row: RowKey) {
+        for index in (deaths[row] ?? []).indices { deaths[row]![index].isOverruled = true }
+    }
+
+    // MARK: what follows
+
+    /// The value and everything that was seen before it.
+    func known(_ cell: CellKey, _ value: String) -> Set<String> {
+        (cells[cell]?[value]?.past ?? []).union([value])
+    }
+
+    func isKnownValue(_ cell: CellKey, _ value: String) -> Bool { cells[cell]?[value] != nil }
+
+    private func pasts(_ row: RowKey, _ seen: [Int: String]) -> [Int: Set<String>] {
+        Dictionary(uniqueKeysWithValues: seen.map { ($0, known(CellKey(row: row, group: $0), $1)) })
+    }
+
+    /// One of the two had seen the other: nobody had to be asked.
+    func isFalse(_ cell: CellKey, _ candidates: [String]) -> Bool {
+        guard candidates.count > 1 else { return true }
+        return candidates.contains { newest in candidates.allSatisfy { known(cell, newest).contains($0) } }
+    }
+
+    /// A case of a row's life is false when the delete had seen everything that the hub shows of the row.
+    func isFalse(_ row: RowKey, deletedBy: [String], shown: [Int: String]) -> Bool {
+        guard let death = deaths[row]?.last(where: { deletedBy.contains($0.author) }) else { return false }
+        return shown.allSatisfy { group, word in
+            cells[CellKey(row: row, group: group)]?[word] == nil || death.past[group]?.contains(word) == true
+        }
+    }
+
+    /// The entries of a cell that its final value does not know.
+    func unknown(_ cell: CellKey, to value: String) -> [(value: String, entry: Entry)] {
+        let known = known(cell, value)
+        return (cells[cell] ?? [:]).filter { $1.isEntry && !known.contains($0) }.map { ($0, $1) }.sorted { $0.0 < $1.0 }
+    }
+
+    /// The entries of a dead row that none of its deletes had seen.
+    func unseen(_ row: RowKey, groups: Range<Int>, tombstone: [Int: Set<String>]) -> [(value: String, entry: Entry)] {
+        let deaths = (deaths[row] ?? []).filter { !$0.isOverruled }
+        return groups.flatMap { group in
+            (cells[CellKey(row: row, group: group)] ?? [:]).filter { value, entry in
+                entry.isEntry && tombstone[group]?.contains(value) != true
+                    && !deaths.contains { $0.past[group]?.contains(value) == true }
+            }.map { ($0, $1) }
+        }.sorted { $0.0 < $1.0 }
+    }
+
+    /// Deletes of clerks that came to nothing, though the row lives.
+    func unanswered(_ row: RowKey) -> [Death] { (deaths[row] ?? []).filter { $0.isEntry && !$0.isOverruled } }
+
+    var rows: Set<RowKey> { Set(cells.keys.map(\.row)).union(deaths.keys) }
+}

@@ -1,0 +1,128 @@
+// One replica of a simulated country: its files outlive its processes.
+
+import Foundation
+import GRDB
+import Hub
+import Node
+import Shared
+
+@SimulationActor final class Site {
+    struct Tier {
+        let home: HubHome
+        let worker: MergeWorker
+        let endpoint: HubEndpoint
+    }
+
+    let name: String
+    /// Its place among all sites: seeds its keys and ids.
+    let number: Int
+    /// Nil at the ministry.
+    let parent: Site?
+    /// The school of a node; nil for a hub.
+    let school: Int?
+    /// By how many seconds its clock is wrong.
+    let skew: Int64
+    let keys: SiteKeys
+    private(set) var fuse: Fuse
+    private let folder: String
+    private let seed: UInt64
+    private var processes = 0
+
+    /// Nil while the process is down.
+    private(set) var node: NodeHome?
+    private(set) var hub: Tier?
+    /// One sync at a time, as the home's lock has it.
+    var isSyncing = false
+    var isDraining = false
+    /// Its disk takes no new pages.
+    private(set) var isDiskFull = false
+    /// Its spool takes no bytes.
+    var isSpoolFull = false
+    /// Its sync may end with an answer that it cannot believe.
+    var metCutAnswer = false
+    /// The newest case that was counted.
+    var newestCase: Int64 = 0
+
+    init(name: String, number: Int, parent: Site?, school: Int?, skew: Int64, folder: String, seed: UInt64) {
+        (self.name, self.number, self.parent, self.school, self.skew) = (name, number, parent, school, skew)
+        (self.folder, self.seed) = (folder, seed)
+        keys = SiteKeys(seed: "\(name) of \(seed)")
+        fuse = Fuse(directory: "\(folder)/\(name)-0", heir: "\(folder)/\(name)-1", seed: seed &+ UInt64(number))
+    }
+
+    var isHub: Bool { school == nil }
+    var isUp: Bool { node != nil || hub != nil }
+    var database: DatabasePool { node?.database ?? hub!.home.database }
+
+    func clock(_ clock: VirtualClock) -> @Sendable () -> Int64 {
+        let skew = skew
+        return { clock.seconds(skew: skew) }
+    }
+
+    // MARK: its process
+
+    func create(_ catalogue: Catalogue, identity: HubIdentity?, school: SchoolInfo?, clock: VirtualClock) async throws {
+        try FileManager.default.createDirectory(atPath: fuse.directory, withIntermediateDirectories: true)
+        try keys.save(to: ParentLink.keysPath(fuse.directory))
+        if let identity {
+            hub = tier(try HubHome.create(fuse.directory, catalogue: catalogue, identity: identity, now: self.clock(clock)), clock)
+        } else {
+            let node = try NodeHome.create(fuse.directory, catalogue: catalogue, school: school!, now: self.clock(clock))
+            let prefix = number
+            try await node.database.write { try Meta.set($0, "id_prefix", prefix) }
+            self.node = node
+        }
+    }
+
+    /// Opens what its last process left on disk.
+    func open(_ catalogue: Catalogue, clock: VirtualClock) async throws {
+        precondition(!isUp, "\(name) runs already")
+        if isHub {
+            hub = tier(try HubHome.open(fuse.directory, catalogue: catalogue, now: self.clock(clock)), clock)
+            try await hub!.worker.catchUp()
+        } else {
+            node = try NodeHome.open(fuse.directory, catalogue: catalogue, now: self.clock(clock)).0
+        }
+    }
+
+    private func tier(_ home: HubHome, _ clock: VirtualClock) -> Tier {
+        let now = self.clock(clock)
+        let worker = MergeWorker(home, now: now)
+        return Tier(home: home, worker: worker, endpoint: HubEndpoint(HubService(home, worker: worker, now: now)))
+    }
+
+    /// Its process is dead: what it still does happens to files that nobody reads.
+    func fall() {
+        (node, hub) = (nil, nil)
+        (isSyncing, isDraining, isDiskFull, isSpoolFull) = (false, false, false, false)
+        processes += 1
+        fuse = Fuse(
+            directory: fuse.heir, heir: "\(folder)/\(name)-\(processes + 1)",
+            seed: seed &+ UInt64(number) &+ UInt64(processes) << 32)
+    }
+
+    // MARK: its disk
+
+    /// From here on SQLite refuses every new page with SQLITE_FULL, or takes them again.
+    func setDiskFull(_ full: Bool) throws {
+        isDiskFull = full
+        try database.writeWithoutTransaction { db in
+            let pages = try Int.fetchOne(db, sql: "PRAGMA page_count")!
+            _ = try Int.fetchOne(db, sql: "PRAGMA max_page_count = \(full ? pages : 1_073_741_823)")
+        }
+    }
+
+    // MARK: its way up
+
+    func session(_ transport: any Transport, clock: VirtualClock) throws -> SyncSession {
+        let replica: any ChildReplica = isHub ? HubReplica(home: hub!.home) : NodeReplica(home: node!, keys: keys)
+        if isHub { try hub!.home.linkAllScopes() }
+        let client = HubClient(transport, keys: keys, hub: parent!.keys.publicKeys, label: parent!.name)
+        return SyncSession(replica: replica, client: client, hub: parent!.keys.publicKeys, now: self.clock(clock))
+    }
+
+    func enrolment(_ token: String) -> EnrolRequest {
+        EnrolRequest(
+            token: token, signingKey: keys.publicKeys.signingBase64, agreementKey: keys.publicKeys.agreementBase64, label: name)
+    }
+}
