@@ -8,7 +8,7 @@
 set -u
 cd "$(dirname "$0")/.."
 
-STAGES="kill demo-release codec-long unit-long"
+STAGES="kill demo-release simulate codec-long unit-long"
 minutes=0
 while [ $# -gt 0 ]; do
   case "$1" in
@@ -34,11 +34,22 @@ began=$(date +%s)
 # A filter that finds no test is a failure, not a pass.
 tests() { swift test --skip-build --disable-xctest "$@" 2>&1 && grep -q 'Test run with [1-9]' "$logs/$stage"; }
 
+# Seeds that no run before had: two processes share them.
+simulate() {
+  first=$((ZZSYNC_SEED * 500 + 1))
+  .build/release/zzsync simulate --first "$first" --seeds 250 &
+  other=$!
+  .build/release/zzsync simulate --first "$((first + 250))" --seeds 250
+  status_here=$?
+  wait "$other" && [ "$status_here" = 0 ]
+}
+
 run() {
   case "$1" in
     kill) tests --filter KillTests ;;
     codec-long) tests --filter Codec ;;
     unit-long) tests --skip KillTests ;;
+    simulate) make build && simulate ;;
     demo-release) make build && /usr/bin/python3 Tests/demo/demo.py --binary .build/release/zzsync --seed "$ZZSYNC_SEED" ;;
   esac
 }
@@ -64,7 +75,7 @@ while [ "$number" -lt "$count" ]; do
   echo "long: $stage: seed $ZZSYNC_SEED ..."
   : >"$logs/$stage"
   if run "$stage" >"$logs/$stage" 2>&1; then result=passed; else result=FAILED; status=1; fi
-  if [ "$result" = FAILED ]; then tail -n 100 "$logs/$stage"; else grep -E 'Test run with|^kill -9|^Every number' "$logs/$stage"; fi
+  if [ "$result" = FAILED ]; then tail -n 100 "$logs/$stage"; else grep -E 'Test run with|^kill -9|^Every number|seeds, |cases \(|writes \(' "$logs/$stage"; fi
   echo "long: $stage: seed $ZZSYNC_SEED, $(($(date +%s) - start)) s, $result"
 done
 exit "$status"

@@ -98,7 +98,7 @@ extension Country {
         let before = try known.flatMap { try look(form, $0, at: site) }
         let result = try node.put(form: form, values: values, author: author)
         record(site, form, result.row.id, before: before, after: result.row.values, author: author)
-        if result.findings.isEmpty { note("\(site.name) puts \(form.table) \(result.row.id)") }
+        note("\(author) \(result.created ? "puts" : "puts again") \(form.table) \(result.row.id)")
     }
 
     private func lookUp(_ form: Form, _ key: [Value], at node: NodeHome) throws -> RowID? {
@@ -129,7 +129,7 @@ extension Country {
             }
         }
         record(site, form, row, before: before, after: try node.values(form, row), author: author)
-        note("\(site.name) edits \(form.fields[field].id) of \(form.table) \(row)\(draft ? ", a draft" : "")")
+        note("\(author) edits \(form.fields[field].id) of \(form.table) \(row)\(draft ? ", a draft" : "")")
     }
 
     private func delete(_ form: Form, _ row: RowID, at site: Site) throws {
@@ -138,7 +138,7 @@ extension Country {
         try site.node!.remove(form, row, author: author)
         record(site, form, row, before: before, after: nil, author: author)
         tallies.deletes += 1
-        note("\(site.name) deletes \(form.table) \(row)")
+        note("\(author) deletes \(form.table) \(row)")
     }
 
     /// What stands before the clerk's eyes.
@@ -173,7 +173,7 @@ extension Country {
             guard let row = try lookUp(form, key, at: node), let values = try node.values(form, row) else { continue }
             record(site, form, row, before: nil, after: values, author: author)
         }
-        note("\(site.name) imports \(book!.keys.count) rows of \(form.table)")
+        note("\(author) imports \(book!.keys.count) rows of \(form.table)")
     }
 
     private func makeBook(_ form: Form, school: Int) throws -> Workbook {

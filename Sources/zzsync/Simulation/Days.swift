@@ -15,10 +15,10 @@ extension Country {
         let pause = max(1, Int(plan.days * 24 * Double(Self.hour) / sittings))
         for site in nodes {
             again(pause / 3...pause * 5 / 3) { self.sit(at: site, writes: self.dice.roll(1...5)) }
-            again(6 * Self.hour...30 * Self.hour) { await self.sync(site) }
+            again(8 * Self.hour...36 * Self.hour) { await self.sync(site) }
         }
         for site in hubs {
-            if site.parent != nil { again(4 * Self.hour...20 * Self.hour) { await self.sync(site) } }
+            if site.parent != nil { again(6 * Self.hour...22 * Self.hour) { await self.sync(site) } }
             again(8 * Self.hour...36 * Self.hour) { self.decide(at: site, share: 0.5, undoing: 0.2) }
         }
         if plan.hasFaults { again(2 * Self.hour...8 * Self.hour) { self.misfortune() } }
@@ -142,6 +142,8 @@ extension Country {
             emptyDisk(site)
         }
         await scheduler.runOut()
+        // Disks and crashes may have kept clerks from their work.
+        while tallies.writes < plan.writes, failures.isEmpty { nodes.forEach { sit(at: $0, writes: 2) } }
         var isLastRound = false
         for _ in 0..<Self.restRounds {
             var moved = 1
@@ -204,7 +206,10 @@ extension Country {
                     let rule = form.rules.first(where: { $0.id == finding.rule }),
                     let field = form.fieldIndex(id: rule.fields[0]),
                     let site = nodes.first(where: { $0.school == school - 1 && $0.parent === hub }),
-                    let before = try look(form, RowID(id), at: site)
+                    let before = try look(form, RowID(id), at: site),
+                    // Whoever mends has the broken value before his eyes: he would else write without having seen it.
+                    try shown(RowKey(scope: scopes[school - 1].rawValue, form: form.number, id: id), at: hub.hub!.home)
+                        == Dictionary(uniqueKeysWithValues: form.groups.indices.map({ ($0, Entries.word(form, $0, before)) }))
                 else { continue }
                 tallies.writes += 1
                 let value = entries.fresh(form.fields[field], tallies.writes) ?? .null

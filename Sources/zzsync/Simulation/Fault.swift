@@ -74,10 +74,11 @@ struct FaultCounts: Sendable {
         l.crashes.merge(r.crashes, uniquingKeysWith: +)
     }
 
+    /// The places of `crashes`.
+    static let points = ["node, anytime", "hub, anytime"] + (Fault.nodePoints + Fault.hubPoints).filter { $0 != "anytime" }
+
     /// Kinds and kill points that never happened.
     var missing: [String] {
-        let points = ["node, anytime", "hub, anytime"] + (Fault.nodePoints + Fault.hubPoints).filter { $0 != "anytime" }
-        return Fault.allCases.filter { self[$0] == 0 }.map(\.rawValue)
-            + points.filter { crashes[$0] == nil }.map { "crash at \($0)" }
+        Fault.allCases.filter { self[$0] == 0 }.map(\.rawValue) + Self.points.filter { crashes[$0] == nil }.map { "crash at \($0)" }
     }
 }

@@ -70,9 +70,10 @@ extension Country {
     }
 
     private func inspectLink(_ site: Site, _ parent: Site) throws {
+        let own = try site.uplinkKeys().site
         let links = try site.database.read { db in try ScopeLink.all(db).map { try ScopeLink.load(db, $0)! } }
         for link in links {
-            let head = try parent.hub!.home.inbox.head(link.scope, site.keys.site).last
+            let head = try parent.hub!.home.inbox.head(link.scope, own).last
             let logEnd = try parent.database.read { db in
                 try Int64.fetchOne(db, sql: "SELECT log_end FROM zz_scope WHERE scope = ?", arguments: [link.scope.key]) ?? 0
             }
@@ -185,7 +186,7 @@ extension Country {
         for (group, word) in words.sorted(by: { $0.key < $1.key }) {
             let cell = CellKey(row: key, group: group)
             expect(oracle.isKnownValue(cell, word), "'\(word)' stands in \(describe(cell)), and nobody wrote it")
-            for (value, entry) in oracle.unknown(cell, to: word) where journal[cell]?.contains(value) != true {
+            for (value, entry) in oracle.unknown(cell, to: word) where !isJournalled(value, in: cell, journal) {
                 expect(false, "LOST: '\(value)' by \(entry.author) in \(describe(cell)); '\(word)' stands there")
             }
         }
@@ -199,9 +200,14 @@ extension Country {
             for (group, word) in words { tombstone[group, default: []].formUnion(oracle.known(CellKey(row: key, group: group), word)) }
         }
         for (value, entry) in oracle.unseen(key, groups: form.groups.indices, tombstone: tombstone) {
-            let isJournalled = form.groups.indices.contains { journal[CellKey(row: key, group: $0)]?.contains(value) == true }
-            expect(isJournalled, "LOST: '\(value)' by \(entry.author) in \(describe(key)), which was deleted unseen")
+            let isOverruled = form.groups.indices.contains { isJournalled(value, in: CellKey(row: key, group: $0), journal) }
+            expect(isOverruled, "LOST: '\(value)' by \(entry.author) in \(describe(key)), which was deleted unseen")
         }
+    }
+
+    /// A policy has written it down, or what was written over it by someone who knew it.
+    private func isJournalled(_ value: String, in cell: CellKey, _ journal: [CellKey: Set<String>]) -> Bool {
+        journal[cell]?.contains { oracle.known(cell, $0).contains(value) } == true
     }
 
     // MARK: reading a hub

@@ -22,6 +22,7 @@ import Shared
     let school: Int?
     /// By how many seconds its clock is wrong.
     let skew: Int64
+    /// Its first incarnation's.
     let keys: SiteKeys
     private(set) var fuse: Fuse
     private let folder: String
@@ -67,10 +68,8 @@ import Shared
         if let identity {
             hub = tier(try HubHome.create(fuse.directory, catalogue: catalogue, identity: identity, now: self.clock(clock)), clock)
         } else {
-            let node = try NodeHome.create(fuse.directory, catalogue: catalogue, school: school!, now: self.clock(clock))
-            let prefix = number
-            try await node.database.write { try Meta.set($0, "id_prefix", prefix) }
-            self.node = node
+            node = try NodeHome.create(
+                fuse.directory, catalogue: catalogue, school: school!, now: self.clock(clock), idPrefix: nextPrefix())
         }
     }
 
@@ -81,9 +80,12 @@ import Shared
             hub = tier(try HubHome.open(fuse.directory, catalogue: catalogue, now: self.clock(clock)), clock)
             try await hub!.worker.catchUp()
         } else {
-            node = try NodeHome.open(fuse.directory, catalogue: catalogue, now: self.clock(clock)).0
+            node = try NodeHome.open(fuse.directory, catalogue: catalogue, now: self.clock(clock), idPrefix: nextPrefix()).0
         }
     }
+
+    /// What the machine would draw: of a row's id one can tell who made it.
+    private func nextPrefix() -> Int64 { Int64(number * 1_000 + processes) }
 
     private func tier(_ home: HubHome, _ clock: VirtualClock) -> Tier {
         let now = self.clock(clock)
@@ -115,10 +117,17 @@ import Shared
     // MARK: its way up
 
     func session(_ transport: any Transport, clock: VirtualClock) throws -> SyncSession {
-        let replica: any ChildReplica = isHub ? HubReplica(home: hub!.home) : NodeReplica(home: node!, keys: keys)
+        let keys = try uplinkKeys()
+        let replica: any ChildReplica = isHub ? HubReplica(home: hub!.home, keys: keys) : NodeReplica(home: node!, keys: keys)
         if isHub { try hub!.home.linkAllScopes() }
         let client = HubClient(transport, keys: keys, hub: parent!.keys.publicKeys, label: parent!.name)
         return SyncSession(replica: replica, client: client, hub: parent!.keys.publicKeys, now: self.clock(clock))
+    }
+
+    /// Of the incarnation that its home belongs to now.
+    func uplinkKeys() throws -> SiteKeys {
+        if let home = hub?.home { return try home.uplinkKeys() }
+        return try Incarnation.keys(node!.database, home: fuse.directory, path: ParentLink.keysPath(fuse.directory))
     }
 
     func enrolment(_ token: String) -> EnrolRequest {

@@ -1,0 +1,45 @@
+import Foundation
+import Testing
+
+@testable import Shared
+@testable import zzsync
+
+/// `zzsync simulate` in the tests: seeds that must lose nothing, faults that must have happened, replays that must be the same.
+@Suite(.serialized) struct SimulationTests {
+    /// Two processes share the seeds; the long run plays 500 with the release build (`Tests/long.sh`, stage simulate).
+    private static let seedsOfEach = 20
+
+    @Test func nothingIsLostWhateverHappens() async throws {
+        async let first = Self.play("--first", "1", "--seeds", "\(Self.seedsOfEach)")
+        async let second = Self.play("--first", "\(Self.seedsOfEach + 1)", "--seeds", "\(Self.seedsOfEach)")
+        var (faults, crashes): ([String: Int], [String: Int]) = ([:], [:])
+        var seeds = 0
+        for ended in [try await first, try await second] {
+            #expect(ended.code == 0, "\(ended.err)")
+            let summary = try ended.json()
+            seeds += try #require(summary["seeds"] as? Int)
+            #expect(try #require(summary["fewest_writes"] as? Int) >= 300)
+            #expect(try #require(summary["fewest_schools"] as? Int) >= 5)
+            #expect(try #require(summary["fewest_nodes"] as? Int) >= 8)
+            faults.merge(try #require(summary["faults"] as? [String: Int]), uniquingKeysWith: +)
+            crashes.merge(try #require(summary["crashes"] as? [String: Int]), uniquingKeysWith: +)
+        }
+        #expect(seeds == 2 * Self.seedsOfEach)
+        for fault in Fault.allCases { #expect(faults[fault.rawValue, default: 0] > 0, "'\(fault.rawValue)' has happened") }
+        for point in FaultCounts.points { #expect(crashes[point, default: 0] > 0, "a process has ended at \(point)") }
+    }
+
+    /// In another process dictionaries have another order and machines other randomness: neither may be heard.
+    @Test func oneSeedPlaysTheSameTwice() async throws {
+        let catalogue = Simulation.bedCatalogue(try CatalogueLoader.embedded())
+        let here = try await Simulation.play(.bed(seed: 3), catalogue: catalogue)
+        let there = try await Self.play("--seed", "3").json()
+        #expect(here.trace == there["trace"] as? String)
+        let other = try await Simulation.play(.bed(seed: 4), catalogue: catalogue)
+        #expect(here.trace != other.trace)
+    }
+
+    private static func play(_ words: String...) async throws -> Ended {
+        try await Child(Programs.zzsync, ["simulate", "--json"] + words, secondsMax: 600).ended()
+    }
+}
