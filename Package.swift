@@ -34,7 +34,7 @@ let package = Package(
             name: "CWorkbook", path: "Sources/Shared/System/CWorkbook",
             linkerSettings: [.linkedLibrary("zip"), .linkedLibrary("expat"), .linkedLibrary("xlsxwriter")]),
         // The catalogue's TOML and code tables, embedded by the C compiler.
-        .target(name: "CatalogueData", path: "Sources/Shared/Catalogue", exclude: ["forms", "codes", "embedded.inc", "index.sh"]),
+        .target(name: "CatalogueData", path: "Sources/Shared/Catalogue", exclude: ["forms", "codes", "embedded.inc", "index.sh", "small.zdict"]),
 
         .target(
             name: "Shared",

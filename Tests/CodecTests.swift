@@ -254,8 +254,8 @@ private func samplePage() -> SegmentBody {
     /// What was sealed once is read for ever. `ZZSYNC_WRITE_GOLDEN=1` writes the files of a NEW format version; files
     /// of an old one are never rewritten. Another libzstd packs otherwise, signatures may be random: so only bodies are
     /// compared.
-    @Test(arguments: ["changes", "page"]) func stillReads(name: String) throws {
-        let expected = name == "page" ? samplePage() : sample(changes: 40)
+    @Test(arguments: ["changes", "page", "small"]) func stillReads(name: String) throws {
+        let expected = name == "page" ? samplePage() : sample(changes: name == "small" ? 2 : 40)
         let file = Self.folder.appendingPathComponent("\(name)-1.zzs")
         if ProcessInfo.processInfo.environment["ZZSYNC_WRITE_GOLDEN"] != nil {
             try Data(seal(expected, kind: name == "page" ? .logPage : .changes).bytes).write(to: file)
@@ -265,7 +265,22 @@ private func samplePage() -> SegmentBody {
         let old = try SegmentCodec.inspect(bytes)
         let new = try seal(expected, kind: old.kind).header
         #expect(old.valuesDigest == new.valuesDigest, "the encoder writes another body than it did")
+        if name == "small" { #expect(bytes[288] & 3 == 1 && bytes[289] == 1, "its frame names dictionary 1") }
         #expect(old.decodingHash == new.decodingHash && old.rawLength == new.rawLength && old.cursor == new.cursor)
+    }
+}
+
+// MARK: The dictionary of small segments
+
+@Suite struct CodecDictionary {
+    /// A body of a few words that nodes send is a third smaller; a large one takes no dictionary.
+    @Test func smallBodiesAreSmaller() throws {
+        let raw = try BodyCodec.encode(sample(changes: 2)).bytes
+        let (with, without) = (try ZstdFrame.compress(raw, level: 10), try ZstdFrame.compress(raw, level: 10, mayUseDictionary: false))
+        #expect(with.count < without.count, "\(with.count) bytes with the dictionary, \(without.count) without")
+        for frame in [with, without] { #expect(try ZstdFrame.decompress(frame[...], rawLength: raw.count, at: 0) == raw) }
+        let large = [UInt8](repeating: 7, count: SmallDictionary.rawBytesMax + 1)
+        #expect(try ZstdFrame.compress(large, level: 10) == ZstdFrame.compress(large, level: 10, mayUseDictionary: false))
     }
 }
 
@@ -366,7 +381,7 @@ private func samplePage() -> SegmentBody {
         }
         let window = CodecError.overLimit(what: "zstd window log", value: 28, limit: 22, at: 5)
         #expect(inflate(head + [0x80, 18 << 3, 44, 1, 0, 0, 1, 0, 0]) == window)
-        #expect(inflate(head + [0x21, 9, 44, 1, 0, 0]) == .badFrame(reason: "it needs a dictionary", at: 4))
+        #expect(inflate(head + [0x21, 9, 44, 1, 0, 0]) == .badFrame(reason: "it needs dictionary 9, which is not here", at: 4))
         #expect(inflate(head + [0x00, 0, 1, 0, 0]) == .badFrame(reason: "it does not declare its size", at: 0))
         let skippable: [UInt8] = [0x50, 0x2A, 0x4D, 0x18, 0, 0, 0, 0]
         #expect(inflate(skippable) == .badFrame(reason: "it does not begin as a frame", at: 0))

@@ -140,7 +140,30 @@ struct Measures {
         try seal(node, replica, scope)
         let columnFloor = Self.zstd19(Workload.columnwise([rows.map { $0[0] }, promoted]))
         table.add("2 one column in all rows / zstd -19", ours: Double(try newBytes()), plain: Double(columnFloor), unit: "bytes", goal: 0.4)
+        try smallSegments(&table, node, replica, scope, handle)
         table.add("2 seal of the load, rows/s", ours: 5_000 / sealing * 1e3, plain: 0, unit: "rows/s", goal: 60_000, atLeast: true)
+    }
+
+    /// Segments of 1 to 8 edits, as an hour of typing makes them; what the dictionary saves of their bodies.
+    private func smallSegments(
+        _ table: inout Table, _ node: NodeHome, _ replica: NodeReplica, _ scope: ScopeID, _ handle: OpaquePointer
+    ) throws {
+        let before = try segments(node).last!.last
+        var edits = Workload.edits(rows, count: 400)[...]
+        for count in 0..<100 {
+            edit(handle, Array(edits.prefix(1 + count % 8)))
+            edits = edits.dropFirst(1 + count % 8)
+            try seal(node, replica, scope)
+        }
+        let small = try segments(node).filter { $0.first > before }
+        let plain = try small.reduce(0) { sum, segment in
+            let frame = segment.bytes[SegmentHeader.byteCount...]
+            let raw = try ZstdFrame.decompress(frame, rawLength: SegmentCodec.inspect(segment.bytes).rawLength, at: 0)
+            return sum + SegmentHeader.byteCount + (try ZstdFrame.compress(raw, level: 19, mayUseDictionary: false).count)
+        }
+        table.add(
+            "2 segments of 1 to 8 edits / without the dictionary", ours: Double(small.reduce(0) { $0 + $1.bytes.count }), plain: Double(plain),
+            unit: "bytes", goal: 0.9)
     }
 
     // MARK: 3. merge

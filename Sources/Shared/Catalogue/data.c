@@ -6,3 +6,10 @@
 
 int zz_catalogue_count(void) { return (int)(sizeof files / sizeof files[0]); }
 struct zz_catalogue_file zz_catalogue_file(int index) { return files[index]; }
+
+// Trained by Tests/workbooks/train_dictionary.py; SmallDictionary.swift says what it is for.
+static const unsigned char small_dictionary[] = {
+#embed "small.zdict"
+};
+const unsigned char *zz_small_dictionary(void) { return small_dictionary; }
+size_t zz_small_dictionary_size(void) { return sizeof small_dictionary; }

@@ -59,7 +59,7 @@ enum TextCodec {
     }
 
     private static func trialBytes(_ bytes: [UInt8]) -> Int {
-        (try? ZstdFrame.compress(bytes, level: 3).count) ?? .max / 64
+        (try? ZstdFrame.compress(bytes, level: 3, mayUseDictionary: false).count) ?? .max / 64
     }
 
     private static func encode(

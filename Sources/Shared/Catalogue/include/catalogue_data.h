@@ -9,3 +9,7 @@ struct zz_catalogue_file {
 
 int zz_catalogue_count(void);
 struct zz_catalogue_file zz_catalogue_file(int index);
+
+// The zstd dictionary of small segments.
+const unsigned char *_Nonnull zz_small_dictionary(void);
+size_t zz_small_dictionary_size(void);
