@@ -7,7 +7,7 @@
 int zz_catalogue_count(void) { return (int)(sizeof files / sizeof files[0]); }
 struct zz_catalogue_file zz_catalogue_file(int index) { return files[index]; }
 
-// Trained by Tests/workbooks/train_dictionary.py; SmallDictionary.swift says what it is for.
+// Trained by Tests/workbooks/train_dictionary.py; ZstdFrame.swift says what it is for.
 static const unsigned char small_dictionary[] = {
 #embed "small.zdict"
 };
