@@ -124,6 +124,32 @@ import Testing
         #expect(try digests(world) == before)
     }
 
+    @Test func aLateEditOfAMergedRowGoesToTheSurvivor() async throws {
+        let (world, _) = try await classes(1, twins: true)
+        let desk = OperatorDesk(try world.hub("province"))
+        let twins = try #require(try desk.cases().first)
+        let ids = [twins.row, twins.otherRow ?? ""].compactMap { Int64($0) }.sorted().map { RowID($0) }
+        _ = try desk.merge(twins.number, verdict("是同一个班"))
+        // A2 has not heard of it, and corrects the row that is gone.
+        try write(world.node("A2"), ids[1], "计划人数", .integer(33), by: "李娜")
+        try await world.sync("A2")
+        let open = try #require(try desk.cases().first)
+        #expect(open.kind == "life" && open.survivor?.row == ids[0].description)
+        #expect(open.survivor?.edit == ["planned_size": "33"] && open.survivor?.present == ["planned_size": "40"])
+        let before = try digests(world)
+        let applied = try desk.merge(open.number, verdict("改在留下的一行上"))
+        #expect(try applied.kind == "apply" && desk.cases().isEmpty)
+        let after = try digests(world)
+        _ = try desk.undo(applied.decision, verdict("看错了"))
+        #expect(try digests(world) == before && desk.cases().map(\.number) == [open.number])
+        _ = try desk.merge(open.number, verdict("改在留下的一行上"))
+        #expect(try digests(world) == after)
+        try await world.settle()
+        #expect(Set(try world.digests(school: "A").values).count == 1)
+        #expect(try world.node("A1").values(Self.form, ids[0])?[try field("计划人数")] == .integer(33), "no write is lost")
+        #expect(try world.node("A1").values(Self.form, ids[1]) == nil)
+    }
+
     // MARK: bulk
 
     @Test func aBulkIsOneEntryAndOneUndo() async throws {
@@ -151,7 +177,7 @@ import Testing
 
         var done = BulkReport()
         let deciding = try clock.measure { done = try desk.bulk(grown, take: .author("李*"), verdict(), dryRun: false) }
-        #expect(done.decided == count && desk.journal().count == 1)
+        #expect(try desk.journal().count == 1)
         print("bulk of \(count) cases: list \(listing), trial \(trying), decided \(deciding)")
         let after = try digests(world)
         #expect(try desk.journal(batch: done.decision).count == count)
@@ -203,27 +229,28 @@ import Testing
     // MARK: back to the school
 
     @Test func aReturnIsReadAndItsAnswerIsMarked() async throws {
-        let (world, rows) = try await rooms(2)
+        let (world, _) = try await rooms(2)
         let desk = OperatorDesk(try world.hub("province"))
         let item = try desk.cases()[0]
+        let row = RowID(try #require(Int64(item.row)))
         _ = try desk.handBack(item.number, verdict("请查课表后改正"))
         #expect { try desk.decide(item.number, .candidate(1), Verdict(who: "乙", reason: "r", version: item.version)) } throws: {
             "\($0)".contains("has changed")
         }
         // A2 has not read it: its write joins, but is no answer.
-        try write(world.node("A2"), rows[0], "班级名称", .text("南楼"), by: "李娜")
+        try write(world.node("A2"), row, "班级名称", .text("南楼"), by: "李娜")
         try await world.push("A2")
         #expect(try desk.show(item.number).candidates.contains(where: \.answers) == false)
         try await world.sync("A1")
         let read = try #require(try world.node("A1").decisions(form: Self.form).first)
         #expect(read.kind == "return" && read.reason == "请查课表后改正" && read.candidates.count == 2)
-        try write(world.node("A1"), rows[0], "班级名称", .text("实训楼"), by: "王芳")
+        try write(world.node("A1"), row, "班级名称", .text("实训楼"), by: "王芳")
         try await world.sync("A1")
         #expect(try desk.show(item.number).candidates.filter(\.answers).map(\.values) == [["class_name": "实训楼"]])
         let report = try desk.bulk(CaseFilter(["answered=yes"], catalogue: Self.catalogue), take: .answer, verdict("按学校答复"), dryRun: false)
         #expect(report.decided == 1 && report.cases == 1)
         try await world.settle()
-        #expect(try world.node("A2").values(Self.form, rows[0])?[try field("班级名称")] == .text("实训楼"))
+        #expect(try world.node("A2").values(Self.form, row)?[try field("班级名称")] == .text("实训楼"))
         #expect(try desk.cases().count == 1, "the other case is as it was")
     }
 

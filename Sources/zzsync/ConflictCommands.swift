@@ -61,6 +61,10 @@ struct ConflictsShow: ParsableCommand {
                 .joined(separator: "  ")
         }
         if let base = item.base { Terminal.line("  was  \(shown(base))") }
+        if let survivor = item.survivor {
+            Terminal.line("  First offer: `merge` applies the edit to row \(survivor.row), into which this one was merged")
+            Terminal.line("     \(shown(survivor.edit)), instead of \(shown(survivor.present))")
+        }
         for candidate in item.candidates {
             Terminal.line("  \(candidate.candidate)  \(shown(candidate.values))")
             Terminal.line("     by \(candidate.author) at \(Terminal.time(candidate.time)), from \(candidate.from)\(candidate.answers ? ", in answer to the return" : "")")
@@ -120,7 +124,7 @@ struct ConflictsSet: ParsableCommand {
 
 struct ConflictsMerge: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "merge", abstract: "Decide: two rows of one key are one; the smaller id survives.")
+        commandName: "merge", abstract: "Decide: two rows of one key are one, the smaller id survives; or apply a late edit to the row's survivor.")
     @OptionGroup var options: Options
     @Argument(help: "The case's number.") var number: Int64
     @OptionGroup var verdict: VerdictOptions

@@ -34,6 +34,7 @@ extension OperatorDesk {
                     site: candidate.by.stamp.origin.description, from: try label(db, candidate.by.writer),
                     clamped: candidate.by.clamped, answers: candidate.answers(returned))
             },
+            survivor: row["kind"] as String == "life" ? try form.flatMap { try survivor(db, $0, scope, RowID(row["id"])) } : nil,
             rows: row["kind"] as String == "twins" ? try form.map { try twins(db, row, $0) } : nil)
     }
 
@@ -45,6 +46,13 @@ extension OperatorDesk {
         select.bind(2, id)
         guard try select.step() else { return [:] }
         return Dictionary(uniqueKeysWithValues: fields.enumerated().map { ($1, select.value($0).shown) })
+    }
+
+    private func survivor(_ db: Database, _ form: Form, _ scope: ScopeID, _ id: RowID) throws -> SurvivorView? {
+        var store = try SQLiteScopeStore(db, scope: scope)
+        return try store.load(form, [id])[id].flatMap { row in
+            try SurvivorOffer.find(db, row, store: &store)?.view(of: row)
+        }
     }
 
     /// What stood in the group where the first of the sides had not seen another: the value at its cursor.

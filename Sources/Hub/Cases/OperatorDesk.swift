@@ -51,11 +51,13 @@ package struct CaseView: Codable, Sendable {
     /// Column → what stood there before anybody disagreed; nil where it is not known.
     package var base: [String: String]?
     package var candidates: [CandidateView]
+    /// A late edit of a row that was merged away: what `merge` would apply to its survivor.
+    package var survivor: SurvivorView?
     /// Twins: both rows, as far as they differ.
     package var rows: [TwinView]?
 
     enum CodingKeys: String, CodingKey {
-        case number = "case", kind, school, form, row, key, group, version, shown, base, candidates, rows, isReturned = "returned"
+        case number = "case", kind, school, form, row, key, group, version, shown, base, candidates, survivor, rows, isReturned = "returned"
         case openedAt = "opened_at", closedAt = "closed_at", otherSchool = "other_school", otherRow = "other_row"
     }
 }

@@ -25,6 +25,7 @@ struct Ruling {
     let view: CaseView
     /// Cell cases that a deciding delete closes with the row's.
     private var closedToo: [Int64] = []
+    private var watched: (row: RowID, errorsBefore: Set<String>)?
     var row: MergeRow
     /// The group that the case is about; nil for the row's life and for twins.
     let group: Int?
@@ -67,6 +68,8 @@ struct Ruling {
         case .values(let values):
             try set(values)
             return ("set", "another value")
+        case .merge where entry["kind"] as String == "life":
+            return try applyToSurvivor()
         case .merge:
             let pair = try twins()
             before = ValuesJSON.encode(pair.survivor.values)
@@ -140,6 +143,21 @@ struct Ruling {
         try save(row)
     }
 
+    /// The row dies by this decision, and its open cases with it; another has what was to be kept of it.
+    mutating func letGo(into survivor: RowID, _ edit: [(field: Int, value: Value)]) {
+        before = "\"\(row.life)\""
+        closedToo = row.cases.values.compactMap(\.number)
+        row.decideLife(.dead, by: by, at: takePosition())
+        value = "\"\(survivor)\""
+        result = ["row": survivor.description]
+        for (field, value) in edit { result[row.form.fields[field].id] = value.shown }
+    }
+
+    /// Another row that the decision writes to: it must pass the rules too.
+    mutating func watch(_ other: RowID) throws {
+        watched = (other, try Self.errors(db, store.scope, row.form, other))
+    }
+
     // MARK: two rows of one key
 
     private func twins() throws -> TwinMerger.Pair {
@@ -164,6 +182,7 @@ struct Ruling {
     }
 
     private mutating func merge(_ pair: TwinMerger.Pair) throws {
+        try watch(pair.survivor.id)
         let (survivor, other) = pair.merged(by: by, positions: (takePosition(), takePosition()))
         value = "\"\(survivor.id)\""
         result = ["row": survivor.id.description]
@@ -225,7 +244,8 @@ struct Ruling {
 
     private mutating func checkRules(_ kind: String) throws {
         _ = try FindingsRefresher(rules: home.rules).refresh(db, store: &store, touched: touched, formerKeys: formerKeys)
-        let broken = try brokenByTheResult()
+        var broken = try brokenByTheResult()
+        if let watched { broken.formUnion(try Self.errors(db, store.scope, row.form, watched.row).subtracting(watched.errorsBefore)) }
         guard broken.isEmpty || verdict.explanation != nil || kind == "undo" else {
             throw Failure(
                 .refused, "The result breaks a rule: \(broken.sorted().joined(separator: "; ")).",

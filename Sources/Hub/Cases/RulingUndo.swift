@@ -16,22 +16,29 @@ extension Ruling {
                 throw Failure(.refused, "Case \(number) was closed since it was returned.", next: "Nothing was changed.")
             }
             try db.execute(sql: "UPDATE zz_case SET returned = NULL, version = version + 1 WHERE number = ?", arguments: [number])
+        case "apply":
+            try undoApply(decision)
         default:
-            let cell = group.map { row.cells[$0] } ?? row.lifeCell
-            guard cell.written.rawValue == decision["position"] as Int64 else {
-                let time = Date(timeIntervalSince1970: TimeInterval(cell.by.stamp.time)).formatted(.iso8601)
-                throw Failure(
-                    .refused, "What decision \(decision["decision"] as Int64) wrote was written again by \(cell.by.stamp.author) at \(time).",
-                    next: "Nothing was changed; correct the value with an ordinary write.")
-            }
-            var stamps = store.stamps
-            let open = OpenCase(number: number, candidates: try CaseStore.candidates(db, number: number, stamps: &stamps))
-            row.reopen(group, open, by: by, at: takePosition())
-            if group == nil { try reopenCells(closedBy: decision["record"], &stamps) }
-            value = decision["before"]
-            try save(row)
-            try reopenCase()
+            try reopen(decision)
         }
+    }
+
+    /// The value or life that was decided is open again, and the cases that went with it.
+    mutating func reopen(_ decision: Row) throws {
+        let cell = group.map { row.cells[$0] } ?? row.lifeCell
+        guard cell.written.rawValue == decision["position"] as Int64 else {
+            let time = Date(timeIntervalSince1970: TimeInterval(cell.by.stamp.time)).formatted(.iso8601)
+            throw Failure(
+                .refused, "What decision \(decision["decision"] as Int64) wrote was written again by \(cell.by.stamp.author) at \(time).",
+                next: "Nothing was changed; correct the value with an ordinary write.")
+        }
+        var stamps = store.stamps
+        let open = OpenCase(number: number, candidates: try CaseStore.candidates(db, number: number, stamps: &stamps))
+        row.reopen(group, open, by: by, at: takePosition())
+        if group == nil { try reopenCells(closedBy: decision["record"], &stamps) }
+        value = decision["before"]
+        try save(row)
+        try reopenCase()
     }
 
     /// A delete that decided had closed the row's cell cases too: they are open again, each showing what it showed.

@@ -205,7 +205,7 @@ struct Rehearsal {
             case "return":
                 return try desk.handBack(item.number, verdict)
             case "merge":
-                if item.kind == "twins" { return try desk.merge(item.number, verdict) }
+                if item.kind == "twins" || item.survivor != nil { return try desk.merge(item.number, verdict) }
             default:
                 if item.kind == "twins" { return try desk.distinct(item.number, verdict) }
             }
