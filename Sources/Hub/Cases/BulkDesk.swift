@@ -72,7 +72,7 @@ extension OperatorDesk {
 
     private func decideAll(_ db: Database, _ items: [BulkItem], kind: String, _ verdict: Verdict) throws -> BulkReport {
         var report = BulkReport()
-        var ids = RecordIDs()
+        var ids = try recordIDs(db)
         let batch = Verdict.Batch(decision: try head(db, kind, verdict, record: ids.mint()), record: ids.mint())
         for item in items {
             report.cases += 1
@@ -109,8 +109,14 @@ extension OperatorDesk {
             sql: """
                 INSERT INTO zz_decision (number, kind, who, at, reason, taken, value, before, position, record)
                 VALUES (0, ?, ?, ?, ?, '', '', '', 0, ?)
-                """, arguments: [kind, verdict.who, Int64(Date().timeIntervalSince1970), verdict.reason, record.rawValue])
+                """, arguments: [kind, verdict.who, try ReplicaDatabase.now(db), verdict.reason, record.rawValue])
         return db.lastInsertedRowID
+    }
+
+    /// A bulk has no row of its own: its records name it, wherever they are.
+    private func recordIDs(_ db: Database) throws -> RecordIDs {
+        let newest = try Int64.fetchOne(db, sql: "SELECT max(decision) FROM zz_decision") ?? 0
+        return RecordIDs(home, at: Position(epoch: home.epoch, counter: 1 << 39 | newest + 1))
     }
 
     static func isBatch(_ decision: Row) -> Bool { decision["number"] as Int64 == 0 }
@@ -121,7 +127,7 @@ extension OperatorDesk {
         let members = try Int64.fetchAll(
             db, sql: "SELECT decision FROM zz_decision WHERE batch = ? AND kind <> 'undo' AND undone_by IS NULL ORDER BY decision DESC",
             arguments: [number])
-        var ids = RecordIDs()
+        var ids = try recordIDs(db)
         let undo = try self.head(db, "undo", verdict, record: ids.mint())
         var own = verdict
         own.batch = Verdict.Batch(decision: undo, record: ids.mint())

@@ -50,14 +50,15 @@ enum CloneCase {
         _ db: Database, _ home: HubHome, _ entry: Row, kind: String, taken: String, _ verdict: Verdict, undoes: Int64?
     ) throws -> JournalEntry {
         let number: Int64 = entry["number"]
-        let now = Int64(Date().timeIntervalSince1970)
-        var ids = RecordIDs()
+        let now = try ReplicaDatabase.now(db)
+        let scope = ScopeID(key: entry["scope"])
+        var ids = RecordIDs(home, at: try SQLiteScopeStore(db, scope: scope).logEnd.next(inEpoch: home.epoch))
         let id = ids.mint()
         var record = DecisionRecord(
             id: id, hub: home.recordName, caseNumber: number, kind: kind, form: "", row: RowID(entry["id"]),
             key: try view(db, entry).key, author: verdict.who, at: now, reason: verdict.reason)
         (record.taken, record.undoes) = (taken, undoes.map(String.init))
-        try home.write(db, record, id, to: ScopeID(key: entry["scope"]))
+        try home.write(db, record, id, to: scope)
         try db.execute(
             sql: """
                 INSERT INTO zz_decision (number, kind, who, at, reason, taken, value, before, position, record)

@@ -15,7 +15,7 @@ struct Ruling {
     private var next: Position
     private var touched: [(form: FormNumber, row: RowID)] = []
     private var formerKeys: [FormNumber: Set<String>] = [:]
-    private var records = RecordIDs()
+    private var records: RecordIDs
     var value = ""
     /// The result as the record says it: column → value, or what became of the row.
     private var result: [String: String] = [:]
@@ -38,6 +38,7 @@ struct Ruling {
         now = try ReplicaDatabase.now(db)
         store = try SQLiteScopeStore(db, scope: ScopeID(key: entry["scope"]))
         next = store.logEnd.next(inEpoch: home.epoch)
+        records = RecordIDs(home, at: next)
         guard let form = home.catalogue[number: entry["form"]],
             let row = try store.load(form, [RowID(entry["id"])])[RowID(entry["id"])]
         else {
