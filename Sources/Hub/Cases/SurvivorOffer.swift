@@ -14,19 +14,21 @@ struct SurvivorOffer {
     static func find(_ db: Database, _ row: MergeRow, store: inout SQLiteScopeStore) throws -> SurvivorOffer? {
         guard row.life == .alive, row.rowCase != nil else { return nil }
         let table = SystemForms.decision.table
-        let merged = try Int64.fetchOne(
+        let merged = try Row.fetchOne(
             db.cachedStatement(
                 sql: """
-                    SELECT min(row_id, other_row) FROM \(table) WHERE scope = ?1 AND _life = 1 AND kind = 'merge' AND form = ?2
+                    SELECT min(row_id, other_row) AS survivor, _at FROM \(table) WHERE scope = ?1 AND _life = 1 AND kind = 'merge' AND form = ?2
                       AND max(row_id, other_row) = ?3 AND min(row_id, other_row) <> ?3
                       AND id NOT IN (SELECT undoes FROM \(table) WHERE scope = ?1 AND _life = 1 AND undoes IS NOT NULL)
                     ORDER BY decided_at DESC LIMIT 1
                     """), arguments: [store.scope.key, row.form.id, row.id.rawValue])
-        guard let id = merged.map({ RowID($0) }), let survivor = try store.load(row.form, [id])[id], survivor.life == .alive,
+        guard let merged, let survivor = try store.load(row.form, [RowID(merged["survivor"])]).values.first, survivor.life == .alive,
             survivor.rowCase == nil
         else { return nil }
+        // The record stands in the log right behind what the merge wrote.
+        let gone = Position(merged["_at"])
         let groups = row.form.groups.indices.filter { group in
-            row.cells[group].written >= row.lifeCell.written && row.groupValues(group) != survivor.groupValues(group)
+            row.cells[group].written > gone && row.groupValues(group) != survivor.groupValues(group)
         }
         guard groups.allSatisfy({ survivor.cases[$0] == nil }) else { return nil }
         return SurvivorOffer(survivor: survivor, groups: groups)
