@@ -189,7 +189,7 @@ struct Rehearsal {
         }
         if step.row == "clone", let twins = try desk.cases(kind: "clone").first { return try desk.distinct(twins.number, verdict) }
         let (form, row) = try target(step)
-        let open = try desk.cases(form: form.id).filter { $0.row == row.description || $0.otherRow == row.description }
+        let open = try desk.cases(form: form.id).filter { [$0.row, $0.otherRow, $0.survivor?.row].contains(row.description) }
             .sorted { ($0.survivor == nil ? 1 : 0, $0.number) < ($1.survivor == nil ? 1 : 0, $1.number) }       // the first offer first
         let named = try values(step.take ?? step.set, form)
         for item in open {
