@@ -10,7 +10,7 @@ struct HubConflicts: ParsableCommand {
         commandName: "conflicts", abstract: "Cases: what two people disagree about.",
         subcommands: [
             ConflictsList.self, ConflictsShow.self, ConflictsTake.self, ConflictsSet.self, ConflictsMerge.self, ConflictsDistinct.self,
-            ConflictsUndo.self, ConflictsJournal.self, ConflictsDecisions.self, ConflictsRehearse.self,
+            ConflictsReturn.self, ConflictsBulk.self, ConflictsExport.self, ConflictsImport.self, ConflictsUndo.self, ConflictsJournal.self, ConflictsDecisions.self, ConflictsRehearse.self,
         ])
 }
 
@@ -20,18 +20,27 @@ struct ConflictsList: ParsableCommand {
     @Option(help: "Only of this form.") var form: String?
     @Option(help: "Only of this school.") var school: String?
     @Option(help: "Only of this kind: cell, life, twins, owner or clone.") var kind: String?
+    @OptionGroup var filter: FilterOptions
 
     func run() throws {
         let home = try options.openHub()
-        let form = try form.map { try home.catalogue.form(named: $0).id }
-        let cases = try OperatorDesk(home).cases(form: form, school: school, kind: kind)
+        var words = filter.words
+        for (key, value) in [("form", form), ("school", school), ("kind", kind)] {
+            if let value { words.append("\(key)=\(value)") }
+        }
+        let cases = try OperatorDesk(home).cases(CaseFilter(words, catalogue: home.catalogue))
         if options.json { return Terminal.json(["cases": cases]) }
         for item in cases {
             Terminal.line(
-                "\(item.number)\t\(item.kind)\t\(item.school)\t\(item.form) \(item.key)\t\(item.group.joined(separator: ","))\t\(item.candidates.count) candidates")
+                "\(item.number)\t\(item.kind)\t\(item.school)\t\(item.form) \(item.key)\t\(item.group.joined(separator: ","))\t\(item.candidates.count) candidates\(item.state)")
         }
         Terminal.line("\(cases.count) open cases.")
     }
+}
+
+extension CaseView {
+    /// What became of a return.
+    fileprivate var state: String { candidates.contains(where: \.answers) ? "\tanswered" : isReturned ? "\treturned" : "" }
 }
 
 struct ConflictsShow: ParsableCommand {
@@ -52,9 +61,13 @@ struct ConflictsShow: ParsableCommand {
                 .joined(separator: "  ")
         }
         if let base = item.base { Terminal.line("  was  \(shown(base))") }
+        if let survivor = item.survivor {
+            Terminal.line("  First offer: `merge` applies the edit to row \(survivor.row), into which this one was merged")
+            Terminal.line("     \(shown(survivor.edit)), instead of \(shown(survivor.present))")
+        }
         for candidate in item.candidates {
             Terminal.line("  \(candidate.candidate)  \(shown(candidate.values))")
-            Terminal.line("     by \(candidate.author) at \(Terminal.time(candidate.time)), from \(candidate.from)")
+            Terminal.line("     by \(candidate.author) at \(Terminal.time(candidate.time)), from \(candidate.from)\(candidate.answers ? ", in answer to the return" : "")")
         }
         for row in item.rows ?? [] {
             Terminal.line("  row \(row.row) of school \(row.school)  \(row.values.isEmpty ? "equal in every field" : shown(row.values))")
@@ -111,7 +124,7 @@ struct ConflictsSet: ParsableCommand {
 
 struct ConflictsMerge: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "merge", abstract: "Decide: two rows of one key are one; the smaller id survives.")
+        commandName: "merge", abstract: "Decide: two rows of one key are one, the smaller id survives; or apply a late edit to the row's survivor.")
     @OptionGroup var options: Options
     @Argument(help: "The case's number.") var number: Int64
     @OptionGroup var verdict: VerdictOptions
@@ -137,19 +150,20 @@ struct ConflictsUndo: ParsableCommand {
     func run() throws {
         let entry = try OperatorDesk(options.openHub()).undo(decision, Verdict(who: options.user, reason: reason))
         if options.json { return Terminal.json(entry) }
-        Terminal.line("Decision \(decision) undone; case \(entry.number) is open again.")
+        Terminal.line(entry.number == 0 ? "\(entry.taken)." : "Decision \(decision) undone; case \(entry.number) is open again.")
     }
 }
 
 struct ConflictsJournal: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "journal", abstract: "Every decision: who, when, why.")
+    static let configuration = CommandConfiguration(commandName: "journal", abstract: "Every decision made here: who, when, why.")
     @OptionGroup var options: Options
+    @Option(help: "The single decisions of this bulk.") var batch: Int64?
 
     func run() throws {
-        let entries = try OperatorDesk(options.openHub()).journal()
+        let entries = try OperatorDesk(options.openHub()).journal(batch: batch)
         if options.json { return Terminal.json(["journal": entries]) }
         for entry in entries {
-            Terminal.line("\(entry.decision)\tcase \(entry.number)\t\(Terminal.time(entry.at))\t\(entry.who)\t\(entry.kind): \(entry.taken)\t\(entry.value)\t\(entry.reason)\(entry.policy.map { "\t[\($0)]" } ?? "")")
+            Terminal.line("\(entry.decision)\t\(entry.number == 0 ? "all" : "case \(entry.number)")\t\(Terminal.time(entry.at))\t\(entry.who)\t\(entry.kind): \(entry.taken)\t\(entry.value)\t\(entry.reason)\(entry.policy.map { "\t[\($0)]" } ?? "")")
         }
     }
 }

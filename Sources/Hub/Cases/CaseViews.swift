@@ -14,6 +14,7 @@ extension OperatorDesk {
         let isLife = !["cell", "owner"].contains(row["kind"] as String)
         let fields = isLife ? [] : (group?.fields.map { form!.fields[$0].id } ?? [])
         let candidates = try CaseStore.candidates(db, number: row["number"], stamps: &stamps)
+        let returned = (row["returned"] as Int64?).map { Position($0) }
         return CaseView(
             number: row["number"], kind: row["kind"], school: try HubHome.school(db, scope)?.code ?? scope.description,
             form: form?.id ?? "form \(row["form"] as Int)", row: String(row["id"] as Int64),
@@ -21,6 +22,7 @@ extension OperatorDesk {
             openedAt: row["opened_at"], closedAt: row["closed_at"],
             otherSchool: try (row["other_scope"] as Int64?).flatMap { try HubHome.school(db, ScopeID(key: $0))?.code },
             otherRow: (row["other_id"] as Int64?).map(String.init),
+            isReturned: returned != nil, shown: try form.map { try shown(db, $0, fields, scope, row["id"]) } ?? [:],
             base: try base(db, row, form, candidates).map { Dictionary(uniqueKeysWithValues: zip(fields, $0.map(\.shown))) },
             candidates: try candidates.enumerated().map { index, candidate in
                 CandidateView(
@@ -29,9 +31,28 @@ extension OperatorDesk {
                         ? ["life": "\(candidate.life)"]
                         : Dictionary(uniqueKeysWithValues: zip(fields, candidate.values.map(\.shown))),
                     author: candidate.by.stamp.author, time: candidate.by.stamp.time,
-                    site: candidate.by.stamp.origin.description, from: try label(db, candidate.by.writer))
+                    site: candidate.by.stamp.origin.description, from: try label(db, candidate.by.writer),
+                    clamped: candidate.by.clamped, answers: candidate.answers(returned))
             },
+            survivor: row["kind"] as String == "life" ? try form.flatMap { try survivor(db, $0, scope, RowID(row["id"])) } : nil,
             rows: row["kind"] as String == "twins" ? try form.map { try twins(db, row, $0) } : nil)
+    }
+
+    private func shown(_ db: Database, _ form: Form, _ fields: [String], _ scope: ScopeID, _ id: Int64) throws -> [String: String] {
+        guard !fields.isEmpty else { return [:] }
+        let select = try HotStatement(db, "SELECT \(fields.joined(separator: ", ")) FROM \(form.table) WHERE scope = ? AND id = ?")
+        defer { select.reset() }
+        select.bind(1, scope.key)
+        select.bind(2, id)
+        guard try select.step() else { return [:] }
+        return Dictionary(uniqueKeysWithValues: fields.enumerated().map { ($1, select.value($0).shown) })
+    }
+
+    private func survivor(_ db: Database, _ form: Form, _ scope: ScopeID, _ id: RowID) throws -> SurvivorView? {
+        var store = try SQLiteScopeStore(db, scope: scope)
+        return try store.load(form, [id])[id].flatMap { row in
+            try SurvivorOffer.find(db, row, store: &store)?.view(of: row)
+        }
     }
 
     /// What stood in the group where the first of the sides had not seen another: the value at its cursor.
@@ -85,5 +106,13 @@ extension OperatorDesk {
         case .child(let site):
             try String.fetchOne(db, sql: "SELECT label FROM zz_site WHERE site = ?", arguments: [site.key]) ?? site.description
         }
+    }
+}
+
+extension Candidate {
+    /// Written by a child that had read the hub's question.
+    fileprivate func answers(_ returned: Position?) -> Bool {
+        guard let returned, case .child = by.writer else { return false }
+        return cursor >= returned
     }
 }

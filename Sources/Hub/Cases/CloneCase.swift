@@ -25,7 +25,7 @@ enum CloneCase {
     static func isOne(_ entry: Row) -> Bool { entry["kind"] as String == kind }
 
     /// Both go on as two sites: said by an operator, with the reason.
-    fileprivate static func close(_ db: Database, _ home: HubHome, _ entry: Row, _ verdict: Verdict) throws -> JournalEntry {
+    static func close(_ db: Database, _ home: HubHome, _ entry: Row, _ verdict: Verdict) throws -> JournalEntry {
         let journal = try note(db, home, entry, kind: "distinct", taken: "two sites for good", verdict, undoes: nil)
         try db.execute(
             sql: "UPDATE zz_case SET closed_at = ?, record = ? WHERE number = ?",
@@ -50,14 +50,15 @@ enum CloneCase {
         _ db: Database, _ home: HubHome, _ entry: Row, kind: String, taken: String, _ verdict: Verdict, undoes: Int64?
     ) throws -> JournalEntry {
         let number: Int64 = entry["number"]
-        let now = Int64(Date().timeIntervalSince1970)
-        var ids = RecordIDs()
+        let now = try ReplicaDatabase.now(db)
+        let scope = ScopeID(key: entry["scope"])
+        var ids = RecordIDs(home, at: try SQLiteScopeStore(db, scope: scope).logEnd.next(inEpoch: home.epoch))
         let id = ids.mint()
         var record = DecisionRecord(
             id: id, hub: home.recordName, caseNumber: number, kind: kind, form: "", row: RowID(entry["id"]),
             key: try view(db, entry).key, author: verdict.who, at: now, reason: verdict.reason)
         (record.taken, record.undoes) = (taken, undoes.map(String.init))
-        try home.write(db, record, id, to: ScopeID(key: entry["scope"]))
+        try home.write(db, record, id, to: scope)
         try db.execute(
             sql: """
                 INSERT INTO zz_decision (number, kind, who, at, reason, taken, value, before, position, record)
@@ -81,21 +82,6 @@ enum CloneCase {
             key: "two machines of one copy: \(older) and \(newer); both go on, switch one off or mark them `distinct`",
             group: [], version: entry["version"], openedAt: entry["opened_at"], closedAt: entry["closed_at"], otherSchool: nil,
             otherRow: SiteID(key: entry["other_id"]).description, candidates: [])
-    }
-}
-
-extension OperatorDesk {
-    /// Both sites go on for good.
-    func settleClone(_ number: Int64, _ verdict: Verdict) throws(Failure) -> JournalEntry {
-        try checkReason(verdict)
-        let home = home
-        do {
-            return try home.database.write { db in
-                try CloneCase.close(db, home, try open(db, number, version: verdict.version), verdict)
-            }
-        } catch {
-            throw storeFailure(error, path: HubHome.databasePath(home.directory))
-        }
     }
 }
 

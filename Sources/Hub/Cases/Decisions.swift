@@ -1,4 +1,5 @@
-// What an operator decides: take a candidate, set another value, merge two rows of one key, mark them as two, undo.
+// What an operator decides: take a candidate, set another value, merge two rows of one key, mark them as two,
+// give the case back to the school with a question, undo.
 //
 // A decision is an ordinary write at a new position that covers all candidates; it goes down to the schools and up to the
 // parent like any other. It names the version of the case that the operator saw: a case that changed meanwhile is refused.
@@ -16,118 +17,45 @@ package struct Verdict: Sendable {
     package var version: Int?
     /// Said where the result breaks a rule: without it such a decision is refused.
     package var explanation: String?
-    package var batch: Int64?
-    package init(who: String, reason: String, version: Int? = nil, explanation: String? = nil, batch: Int64? = nil) {
+    /// The bulk that it belongs to.
+    var batch: Batch?
+    package init(who: String, reason: String, version: Int? = nil, explanation: String? = nil) {
         self.who = who
         self.reason = reason
         self.version = version
         self.explanation = explanation
-        self.batch = batch
+    }
+
+    struct Batch: Sendable {
+        /// Its entry in the journal.
+        let decision: Int64
+        let record: RowID
     }
 }
 
+/// What an operator answers to a case.
+package enum Choice: Hashable, Sendable {
+    /// One candidate whole, by its number.
+    case candidate(Int)
+    /// Another value than any candidate; fields of the group that are not named keep what the case shows.
+    case values([Int: Value])
+    /// Two rows of one key are one: the smaller id survives, its empty groups are filled from the other.
+    case merge
+    /// Two rows, or the two sites of a clone, are two for good.
+    case distinct
+    /// A question to the school: the case stays open, and what the school writes having read it is marked as its answer.
+    case handBack
+}
+
 extension OperatorDesk {
-    /// Takes one candidate whole.
+    /// Decides a case.
     ///
     /// - Throws: `Failure(.refused)` when the case is closed (with who and when), has changed, or the result breaks a rule.
-    package func take(_ number: Int64, candidate ordinal: Int, _ verdict: Verdict) throws(Failure) -> JournalEntry {
-        try decide(number, verdict) { ruling in
-            let open = try ruling.openCase()
-            guard open.candidates.indices.contains(ordinal - 1) else {
-                throw Failure(
-                    .usage, "Case \(number) has no candidate \(ordinal).",
-                    next: "`zzsync hub conflicts show \(number)` lists them.")
-            }
-            let chosen = open.candidates[ordinal - 1]
-            try ruling.answer(values: chosen.values, life: chosen.life)
-            return ("take", "candidate \(ordinal)")
-        }
-    }
-
-    /// Sets another value than any candidate; fields of the group that are not named keep what the case shows.
-    package func set(_ number: Int64, _ values: [Int: Value], _ verdict: Verdict) throws(Failure) -> JournalEntry {
-        try decide(number, verdict) { ruling in
-            guard let group = ruling.group else {
-                throw Failure(.refused, "Case \(number) is not about a value.", next: "Take one of its candidates.")
-            }
-            let fields = ruling.row.form.groups[group].fields
-            guard values.keys.allSatisfy(fields.contains) else {
-                let names = fields.map { ruling.row.form.fields[$0].id }.joined(separator: ", ")
-                throw Failure(.usage, "Case \(number) is about \(names) alone.", next: "Set these fields, or write others at the school.")
-            }
-            try ruling.answer(values: fields.map { values[$0] ?? ruling.row.values[$0] }, life: .unchanged)
-            return ("set", "another value")
-        }
-    }
-
-    /// Merges two rows of one key into one: the smaller id survives, its empty groups are filled from the other.
-    package func merge(_ number: Int64, _ verdict: Verdict) throws(Failure) -> JournalEntry {
-        try decide(number, verdict) { ruling in
-            let pair = try ruling.twins()
-            let before = pair.survivor.values
-            ruling.before = ValuesJSON.encode(before)
-            try ruling.merge(pair)
-            return ("merge", "rows \(pair.survivor.id) and \(pair.other.id) merged into \(pair.survivor.id)")
-        }
-    }
-
-    /// Marks the two rows of the case, or the two sites of a clone, as two for good.
-    package func distinct(_ number: Int64, _ verdict: Verdict) throws(Failure) -> JournalEntry {
-        if try show(number).kind == CloneCase.kind { return try settleClone(number, verdict) }
-        return try decide(number, verdict) { ruling in
-            try ruling.markDistinct()
-            return ("distinct", "two rows for good")
-        }
-    }
-
-    /// Takes a decision back: what it wrote is written back, and its case is open again.
-    ///
-    /// - Throws: `Failure(.refused)` when the decision was undone already, or what it wrote was written again since.
-    package func undo(_ decision: Int64, _ verdict: Verdict) throws(Failure) -> JournalEntry {
+    package func decide(_ number: Int64, _ choice: Choice, _ verdict: Verdict) throws(Failure) -> JournalEntry {
         try checkReason(verdict)
-        let home = home
-        do {
-            return try home.database.write { db in
-                guard let row = try Row.fetchOne(db, sql: "SELECT * FROM zz_decision WHERE decision = ?", arguments: [decision]) else {
-                    throw Failure(.usage, "There is no decision \(decision).", next: "`zzsync hub conflicts journal` lists them.")
-                }
-                if let by = row["undone_by"] as Int64? {
-                    let who = try String.fetchOne(db, sql: "SELECT who FROM zz_decision WHERE decision = ?", arguments: [by]) ?? ""
-                    throw Failure(.refused, "Decision \(decision) was undone already, by \(who).", next: "Nothing was changed.")
-                }
-                guard row["kind"] as String != "undo" else {
-                    throw Failure(.usage, "Decision \(decision) is an undo itself.", next: "Decide on its case again instead.")
-                }
-                let entry = try entry(db, row["number"])
-                let undo: JournalEntry
-                if CloneCase.isOne(entry) {
-                    undo = try CloneCase.reopen(db, home, entry, verdict, undoes: row["record"])
-                } else {
-                    var ruling = try Ruling(db, home, case: entry, verdict)
-                    try ruling.undo(row)
-                    undo = try ruling.finish(kind: "undo", taken: "decision \(decision) undone", undoes: row["record"])
-                }
-                try db.execute(
-                    sql: "UPDATE zz_decision SET undone_by = ? WHERE decision = ?", arguments: [undo.decision, decision])
-                return undo
-            }
-        } catch {
-            throw storeFailure(error, path: HubHome.databasePath(home.directory))
-        }
-    }
-
-    private func decide(
-        _ number: Int64, _ verdict: Verdict, _ body: (inout Ruling) throws -> (kind: String, taken: String)
-    ) throws(Failure) -> JournalEntry {
-        try checkReason(verdict)
-        let home = home
         do {
             let decision = try home.database.write { db in
-                let entry = try open(db, number, version: verdict.version)
-                guard !CloneCase.isOne(entry) else { throw CloneCase.isNoQuestionOfValues(number) }
-                var ruling = try Ruling(db, home, case: entry, verdict)
-                let (kind, taken) = try body(&ruling)
-                let decision = try ruling.finish(kind: kind, taken: taken)
+                let decision = try decide(db, number, choice, verdict)
                 KillPoint.reach("decide.write", in: home.directory)
                 return decision
             }
@@ -136,6 +64,72 @@ extension OperatorDesk {
         } catch {
             throw storeFailure(error, path: HubHome.databasePath(home.directory))
         }
+    }
+
+    /// The same in the caller's transaction.
+    func decide(_ db: Database, _ number: Int64, _ choice: Choice, _ verdict: Verdict) throws -> JournalEntry {
+        let entry = try open(db, number, version: verdict.version)
+        if CloneCase.isOne(entry) {
+            guard choice == .distinct else { throw CloneCase.isNoQuestionOfValues(number) }
+            return try CloneCase.close(db, home, entry, verdict)
+        }
+        var ruling = try Ruling(db, home, case: entry, verdict)
+        let (kind, taken) = try ruling.apply(choice)
+        return try ruling.finish(kind: kind, taken: taken)
+    }
+
+    package func take(_ number: Int64, candidate ordinal: Int, _ verdict: Verdict) throws(Failure) -> JournalEntry {
+        try decide(number, .candidate(ordinal), verdict)
+    }
+
+    package func set(_ number: Int64, _ values: [Int: Value], _ verdict: Verdict) throws(Failure) -> JournalEntry {
+        try decide(number, .values(values), verdict)
+    }
+
+    package func merge(_ number: Int64, _ verdict: Verdict) throws(Failure) -> JournalEntry { try decide(number, .merge, verdict) }
+
+    package func distinct(_ number: Int64, _ verdict: Verdict) throws(Failure) -> JournalEntry { try decide(number, .distinct, verdict) }
+
+    package func handBack(_ number: Int64, _ verdict: Verdict) throws(Failure) -> JournalEntry { try decide(number, .handBack, verdict) }
+
+    // MARK: undo
+
+    /// Takes a decision back: what it wrote is written back, and its case is open again.
+    ///
+    /// - Throws: `Failure(.refused)` when the decision was undone already, or what it wrote was written again since.
+    package func undo(_ decision: Int64, _ verdict: Verdict) throws(Failure) -> JournalEntry {
+        try checkReason(verdict)
+        do {
+            return try home.database.write { try undo($0, decision, verdict) }
+        } catch {
+            throw storeFailure(error, path: HubHome.databasePath(home.directory))
+        }
+    }
+
+    func undo(_ db: Database, _ decision: Int64, _ verdict: Verdict) throws -> JournalEntry {
+        guard let row = try Row.fetchOne(db, sql: "SELECT * FROM zz_decision WHERE decision = ?", arguments: [decision]) else {
+            throw Failure(.usage, "There is no decision \(decision).", next: "`zzsync hub conflicts journal` lists them.")
+        }
+        if let by = row["undone_by"] as Int64? {
+            let who = try String.fetchOne(db, sql: "SELECT who FROM zz_decision WHERE decision = ?", arguments: [by]) ?? ""
+            throw Failure(.refused, "Decision \(decision) was undone already, by \(who).", next: "Nothing was changed.")
+        }
+        guard row["kind"] as String != "undo" else {
+            throw Failure(.usage, "Decision \(decision) is an undo itself.", next: "Decide on its case again instead.")
+        }
+        if Self.isBatch(row) { return try undoBatch(db, row, verdict) }
+        let entry = try entry(db, row["number"])
+        let undo: JournalEntry
+        if CloneCase.isOne(entry) {
+            undo = try CloneCase.reopen(db, home, entry, verdict, undoes: row["record"])
+        } else {
+            var ruling = try Ruling(db, home, case: entry, verdict)
+            try ruling.undo(row)
+            undo = try ruling.finish(kind: "undo", taken: "decision \(decision) undone", undoes: row["record"])
+        }
+        try db.execute(
+            sql: "UPDATE zz_decision SET undone_by = ? WHERE decision = ?", arguments: [undo.decision, decision])
+        return undo
     }
 
     func checkReason(_ verdict: Verdict) throws(Failure) {

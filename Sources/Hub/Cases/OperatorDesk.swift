@@ -13,6 +13,10 @@ package struct CandidateView: Codable, Sendable {
     package var site: String
     /// Label of the child, "this hub" or "parent".
     package var from: String
+    /// The claimed time lay ahead of this hub's clock when it came: the time that counts.
+    package var clamped: Int64?
+    /// It was written having read the hub's question.
+    package var answers: Bool
 }
 
 /// One of two rows of one key.
@@ -40,14 +44,20 @@ package struct CaseView: Codable, Sendable {
     package var closedAt: Int64?
     package var otherSchool: String?
     package var otherRow: String?
+    /// It went back to the school with a question; a candidate that `answers` came since.
+    package var isReturned = false
+    /// Column → what the row shows meanwhile.
+    package var shown: [String: String] = [:]
     /// Column → what stood there before anybody disagreed; nil where it is not known.
     package var base: [String: String]?
     package var candidates: [CandidateView]
+    /// A late edit of a row that was merged away: what `merge` would apply to its survivor.
+    package var survivor: SurvivorView?
     /// Twins: both rows, as far as they differ.
     package var rows: [TwinView]?
 
     enum CodingKeys: String, CodingKey {
-        case number = "case", kind, school, form, row, key, group, version, base, candidates, rows
+        case number = "case", kind, school, form, row, key, group, version, shown, base, candidates, survivor, rows, isReturned = "returned"
         case openedAt = "opened_at", closedAt = "closed_at", otherSchool = "other_school", otherRow = "other_row"
     }
 }
@@ -63,7 +73,7 @@ package struct JournalEntry: Codable, Sendable {
     package var value: String
     /// A decision by the system: "catalogue", or file and line of the policy that decided.
     package var policy: String?
-    /// Decisions of one bulk share the number of the first; nil for a single one.
+    /// The bulk that it belongs to.
     package var batch: Int64?
     /// The row of `system_decision` that says the same to school and parent.
     package var record: String
@@ -96,11 +106,14 @@ package struct OperatorDesk {
     // MARK: looking
 
     package func cases(form: String? = nil, school: String? = nil, kind: String? = nil) throws(Failure) -> [CaseView] {
+        try cases(CaseFilter(form: form, school: school, kind: kind))
+    }
+
+    package func cases(_ filter: CaseFilter) throws(Failure) -> [CaseView] {
         try read { db in
-            let rows = try Row.fetchAll(db, sql: "SELECT * FROM zz_case WHERE closed_at IS NULL ORDER BY number")
-            return try rows.map { try view(db, $0) }.filter {
-                (form == nil || $0.form == form) && (school == nil || $0.school == school) && (kind == nil || $0.kind == kind)
-            }
+            let filter = try filter.resolved(self, db)
+            return try Row.fetchAll(db, sql: "SELECT * FROM zz_case WHERE closed_at IS NULL ORDER BY number")
+                .map { try view(db, $0) }.filter(filter.matches)
         }
     }
 
@@ -108,9 +121,11 @@ package struct OperatorDesk {
         try read { db in try view(db, try entry(db, number)) }
     }
 
-    package func journal() throws(Failure) -> [JournalEntry] {
+    /// - Parameter batch: the decisions of this bulk; nil = every decision, a bulk as one.
+    package func journal(batch: Int64? = nil) throws(Failure) -> [JournalEntry] {
         try read { db in
-            try Row.fetchAll(db, sql: "SELECT * FROM zz_decision ORDER BY decision").map(JournalEntry.init)
+            try Row.fetchAll(db, sql: "SELECT * FROM zz_decision WHERE batch IS ? ORDER BY decision", arguments: [batch])
+                .map(JournalEntry.init)
         }
     }
 

@@ -11,8 +11,8 @@ enum PolicyJournal {
     static func write(_ db: Database, _ home: HubHome, _ rulings: [RowRuling], store: inout SQLiteScopeStore) throws {
         guard !rulings.isEmpty else { return }
         let by = Provenance(writer: .hub, stamp: Stamp(origin: home.keys.site, author: system, time: rulings[0].ruling.at))
-        var ids = RecordIDs()
         var next = store.logEnd.next(inEpoch: home.epoch)
+        var ids = RecordIDs(home, at: next)
         var records: [MergeRow] = []
         for ruling in rulings {
             let id = ids.mint()

@@ -14,10 +14,18 @@ extension MergeRow {
     }
 }
 
-/// Ids of the records of one transaction: from a random start, so that a hub restored from a backup never gives one twice, and
-/// then one after the other, so that a thousand of them cost little on the wire.
+/// Ids of the records of one transaction: scattered by site and position, which no hub uses twice, not even one put back from a
+/// backup; and then one after the other, so that a thousand of them cost little on the wire.
 struct RecordIDs {
-    private var next = Int64.random(in: 1..<1 << 62)
+    private var next: Int64
+
+    /// - Parameter position: the first that the transaction takes.
+    init(_ home: HubHome, at position: Position) {
+        var mixed = home.keys.site.rawValue ^ (UInt64(position.rawValue) &* 0x9E37_79B9_7F4A_7C15)
+        mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
+        next = Int64((mixed ^ mixed >> 31) >> 2) + 1
+    }
 
     mutating func mint() -> RowID {
         defer { next += 1 }

@@ -5,27 +5,28 @@ import GRDB
 import Shared
 
 struct Ruling {
-    private let db: Database
-    private let home: HubHome
-    private let entry: Row
-    private let verdict: Verdict
+    let db: Database
+    let home: HubHome
+    let entry: Row
+    let verdict: Verdict
     private let now: Int64
     private let errorsBefore: Set<String>
-    private var store: SQLiteScopeStore
+    var store: SQLiteScopeStore
     private var next: Position
     private var touched: [(form: FormNumber, row: RowID)] = []
     private var formerKeys: [FormNumber: Set<String>] = [:]
-    private var records = RecordIDs()
-    private var value = ""
+    private var records: RecordIDs
+    var value = ""
     /// The result as the record says it: column → value, or what became of the row.
     private var result: [String: String] = [:]
     /// What an undo puts back, as JSON.
-    var before = ""
+    private var before = ""
     /// The case as the operator saw it.
     let view: CaseView
     /// Cell cases that a deciding delete closes with the row's.
     private var closedToo: [Int64] = []
-    private(set) var row: MergeRow
+    private var watched: (row: RowID, errorsBefore: Set<String>)?
+    var row: MergeRow
     /// The group that the case is about; nil for the row's life and for twins.
     let group: Int?
 
@@ -37,6 +38,7 @@ struct Ruling {
         now = try ReplicaDatabase.now(db)
         store = try SQLiteScopeStore(db, scope: ScopeID(key: entry["scope"]))
         next = store.logEnd.next(inEpoch: home.epoch)
+        records = RecordIDs(home, at: next)
         guard let form = home.catalogue[number: entry["form"]],
             let row = try store.load(form, [RowID(entry["id"])])[RowID(entry["id"])]
         else {
@@ -48,19 +50,65 @@ struct Ruling {
         view = try OperatorDesk(home).view(db, entry)
     }
 
-    private var number: Int64 { entry["number"] }
-    private var by: Provenance {
+    var number: Int64 { entry["number"] }
+    var by: Provenance {
         Provenance(writer: .hub, stamp: Stamp(origin: home.keys.site, author: verdict.who, time: now))
     }
 
-    private mutating func takePosition() -> Position {
+    mutating func takePosition() -> Position {
         defer { next = next.advanced(by: 1) }
         return next
     }
 
+    /// - Returns: the decision's kind, and what was chosen in words.
+    mutating func apply(_ choice: Choice) throws -> (kind: String, taken: String) {
+        switch choice {
+        case .candidate(let ordinal):
+            try take(ordinal)
+            return ("take", "candidate \(ordinal)")
+        case .values(let values):
+            try set(values)
+            return ("set", "another value")
+        case .merge where entry["kind"] as String == "life":
+            return try applyToSurvivor()
+        case .merge:
+            let pair = try twins()
+            before = ValuesJSON.encode(pair.survivor.values)
+            try merge(pair)
+            return ("merge", "rows \(pair.survivor.id) and \(pair.other.id) merged into \(pair.survivor.id)")
+        case .distinct:
+            try checkTwins()
+            return ("distinct", "two rows for good")
+        case .handBack:
+            return ("return", "back to the school")
+        }
+    }
+
     // MARK: a value or a life
 
-    func openCase() throws -> OpenCase {
+    private mutating func take(_ ordinal: Int) throws {
+        let open = try openCase()
+        guard open.candidates.indices.contains(ordinal - 1) else {
+            throw Failure(
+                .usage, "Case \(number) has no candidate \(ordinal).", next: "`zzsync hub conflicts show \(number)` lists them.")
+        }
+        let chosen = open.candidates[ordinal - 1]
+        try answer(values: chosen.values, life: chosen.life)
+    }
+
+    private mutating func set(_ values: [Int: Value]) throws {
+        guard let group else {
+            throw Failure(.refused, "Case \(number) is not about a value.", next: "Take one of its candidates.")
+        }
+        let fields = row.form.groups[group].fields
+        guard values.keys.allSatisfy(fields.contains) else {
+            let names = fields.map { row.form.fields[$0].id }.joined(separator: ", ")
+            throw Failure(.usage, "Case \(number) is about \(names) alone.", next: "Set these fields, or write others at the school.")
+        }
+        try answer(values: fields.map { values[$0] ?? row.values[$0] }, life: .unchanged)
+    }
+
+    private func openCase() throws -> OpenCase {
         if entry["kind"] as String == "owner" { return try changeRequest() }
         let open = entry["kind"] as String == "life" ? row.rowCase : group.flatMap { row.cases[$0] }
         guard let open else {
@@ -80,7 +128,7 @@ struct Ruling {
         return OpenCase(number: number, candidates: try CaseStore.candidates(db, number: number, stamps: &stamps))
     }
 
-    mutating func answer(values: [Value], life: Life) throws {
+    private mutating func answer(values: [Value], life: Life) throws {
         if let group {
             before = ValuesJSON.encode(row.groupValues(group))
             row.decide(group, values, by: by, at: takePosition())
@@ -96,9 +144,24 @@ struct Ruling {
         try save(row)
     }
 
+    /// The row dies by this decision, and its open cases with it; another has what was to be kept of it.
+    mutating func letGo(into survivor: RowID, _ edit: [(field: Int, value: Value)]) {
+        before = "\"\(row.life)\""
+        closedToo = row.cases.values.compactMap(\.number)
+        row.decideLife(.dead, by: by, at: takePosition())
+        value = "\"\(survivor)\""
+        result = ["row": survivor.description]
+        for (field, value) in edit { result[row.form.fields[field].id] = value.shown }
+    }
+
+    /// Another row that the decision writes to: it must pass the rules too.
+    mutating func watch(_ other: RowID) throws {
+        watched = (other, try Self.errors(db, store.scope, row.form, other))
+    }
+
     // MARK: two rows of one key
 
-    func twins() throws -> TwinMerger.Pair {
+    private func twins() throws -> TwinMerger.Pair {
         guard entry["kind"] as String == "twins", let otherID = entry["other_id"] as Int64? else {
             throw Failure(.refused, "Case \(number) is not about two rows.", next: "Take one of its candidates.")
         }
@@ -119,7 +182,8 @@ struct Ruling {
         return pair
     }
 
-    mutating func merge(_ pair: TwinMerger.Pair) throws {
+    private mutating func merge(_ pair: TwinMerger.Pair) throws {
+        try watch(pair.survivor.id)
         let (survivor, other) = pair.merged(by: by, positions: (takePosition(), takePosition()))
         value = "\"\(survivor.id)\""
         result = ["row": survivor.id.description]
@@ -127,87 +191,16 @@ struct Ruling {
         try save(other)
     }
 
-    /// The record says it; `ClaimKeeper` follows the records, here and at every hub that they reach.
-    func markDistinct() throws {
+    /// That they are two is said by the record alone; `ClaimKeeper` follows the records, here and at every hub that they reach.
+    private func checkTwins() throws {
         guard entry["kind"] as String == "twins" else {
             throw Failure(.refused, "Case \(number) is not about two rows.", next: "Take one of its candidates.")
         }
     }
 
-    // MARK: undo
-
-    mutating func undo(_ decision: Row) throws {
-        switch decision["kind"] as String {
-        case "distinct":
-            try reopenCase()
-        case "merge":
-            try undoMerge(decision)
-        default:
-            let cell = group.map { row.cells[$0] } ?? row.lifeCell
-            guard cell.written.rawValue == decision["position"] as Int64 else {
-                let time = Date(timeIntervalSince1970: TimeInterval(cell.by.stamp.time)).formatted(.iso8601)
-                throw Failure(
-                    .refused, "What decision \(decision["decision"] as Int64) wrote was written again by \(cell.by.stamp.author) at \(time).",
-                    next: "Nothing was changed; correct the value with an ordinary write.")
-            }
-            var stamps = store.stamps
-            let open = OpenCase(number: number, candidates: try CaseStore.candidates(db, number: number, stamps: &stamps))
-            row.reopen(group, open, by: by, at: takePosition())
-            if group == nil { try reopenCells(closedBy: decision["record"], &stamps) }
-            value = decision["before"]
-            try save(row)
-            try reopenCase()
-        }
-    }
-
-    /// A delete that decided had closed the row's cell cases too: they are open again, each showing what it showed.
-    private mutating func reopenCells(closedBy record: Int64, _ stamps: inout Stamps) throws {
-        let closed = try Row.fetchAll(
-            db, sql: "SELECT number, field_group FROM zz_case WHERE scope = ? AND form = ? AND id = ? AND record = ? AND kind = 'cell'",
-            arguments: [store.scope.key, row.form.number, row.id.rawValue, record])
-        for cell in closed {
-            guard let index = row.form.groups.firstIndex(where: { $0.number == cell["field_group"] as Int }) else { continue }
-            let number: Int64 = cell["number"]
-            let open = OpenCase(number: number, candidates: try CaseStore.candidates(db, number: number, stamps: &stamps))
-            row.reopen(index, open, by: by, at: row.position)
-            try Self.reopen(db, number)
-        }
-    }
-
-    private mutating func undoMerge(_ decision: Row) throws {
-        guard let otherID = entry["other_id"] as Int64?,
-            let other = try store.load(row.form, [RowID(otherID)])[RowID(otherID)]
-        else { throw Failure(.damaged, "The other row of case \(number) is gone.", next: "Run `zzsync hub status`.") }
-        var (survivor, gone) = row.id < other.id ? (row, other) : (other, row)
-        let position: Int64 = decision["position"]
-        guard gone.life == .dead, survivor.cells.allSatisfy({ $0.written.rawValue <= position + 1 }) else {
-            throw Failure(
-                .refused, "The merged row was written again since.", next: "Nothing was changed; add the other row again at the school.")
-        }
-        let old = ValuesJSON.decode(decision["before"])
-        survivor.position = takePosition()
-        for index in row.form.groups.indices {
-            let values = row.form.groups[index].fields.map { old[$0] }
-            if values != survivor.groupValues(index) { survivor.forceWrite(index, values, by: by) }
-        }
-        gone.decideLife(.alive, by: by, at: takePosition())
-        try save(survivor)
-        try save(gone)
-        try reopenCase()
-    }
-
-    private func reopenCase() throws { try Self.reopen(db, number) }
-
-    /// A change request that is open again is a question: the value is held until somebody answers.
-    private static func reopen(_ db: Database, _ number: Int64) throws {
-        try db.execute(
-            sql: "UPDATE zz_case SET kind = iif(kind = 'owner', 'cell', kind), closed_at = NULL, record = NULL, version = version + 1 WHERE number = ?",
-            arguments: [number])
-    }
-
     // MARK: end
 
-    private mutating func save(_ changed: MergeRow) throws {
+    mutating func save(_ changed: MergeRow) throws {
         guard changed.moved else { return }
         try store.save([changed])
         touched.append((changed.form.number, changed.id))
@@ -230,16 +223,20 @@ struct Ruling {
                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """,
             arguments: [
-                number, kind, verdict.who, now, reason, taken, value, before, position.rawValue, verdict.batch, record.rawValue,
+                number, kind, verdict.who, now, reason, taken, value, before, position.rawValue, verdict.batch?.decision, record.rawValue,
             ])
         let decision = db.lastInsertedRowID
-        if kind != "undo" { try close(record) }
+        if kind != "undo" { try close(record, store.logEnd, returned: kind == "return") }
         // A decision can make twins, or unmake them.
         try ClaimKeeper(home: home).update(db, scope: store.scope)
         return JournalEntry(try Row.fetchOne(db, sql: "SELECT * FROM zz_decision WHERE decision = ?", arguments: [decision])!)
     }
 
-    private func close(_ record: RowID) throws {
+    private func close(_ record: RowID, _ position: Position, returned: Bool) throws {
+        if returned {
+            return try db.execute(
+                sql: "UPDATE zz_case SET returned = ?, version = version + 1 WHERE number = ?", arguments: [position.rawValue, number])
+        }
         for closed in [number] + closedToo {
             try db.execute(
                 sql: "UPDATE zz_case SET closed_at = ?, record = ? WHERE number = ?", arguments: [now, record.rawValue, closed])
@@ -248,7 +245,8 @@ struct Ruling {
 
     private mutating func checkRules(_ kind: String) throws {
         _ = try FindingsRefresher(rules: home.rules).refresh(db, store: &store, touched: touched, formerKeys: formerKeys)
-        let broken = try brokenByTheResult()
+        var broken = try brokenByTheResult()
+        if let watched { broken.formUnion(try Self.errors(db, store.scope, row.form, watched.row).subtracting(watched.errorsBefore)) }
         guard broken.isEmpty || verdict.explanation != nil || kind == "undo" else {
             throw Failure(
                 .refused, "The result breaks a rule: \(broken.sorted().joined(separator: "; ")).",
@@ -274,6 +272,7 @@ struct Ruling {
         record.result = result
         record.taken = taken
         record.undoes = undoes.map(String.init)
+        record.batch = verdict.batch?.record.description
         try store.save([.record(SystemForms.decision, id, record.values, by: by, at: takePosition())])
         if let other = entry["other_scope"] as Int64?, other != store.scope.key {
             try home.write(db, record.turned(school: view.school, scope: store.scope), id, to: ScopeID(key: other))
@@ -295,19 +294,5 @@ struct Ruling {
             try String.fetchAll(
                 db, sql: "SELECT message FROM zz_finding WHERE scope = ? AND form = ? AND id = ? AND level = 'error'",
                 arguments: [scope.key, form.number, row.rawValue]))
-    }
-}
-
-extension MergeRow {
-    /// A case that was decided is open again: what it shows is shown.
-    mutating func reopen(_ group: Int?, _ open: OpenCase, by: Provenance, at position: Position) {
-        self.position = position
-        if let group {
-            cases[group] = open
-            forceWrite(group, open.shown.values, by: open.shown.by)
-        } else {
-            decideLife(.alive, by: by, at: position)
-            rowCase = open
-        }
     }
 }

@@ -60,7 +60,7 @@ enum TwinMerger {
         var next = store.logEnd.next(inEpoch: home.epoch)
         var moved: [RowID] = []
         var records: [MergeRow] = []
-        var ids = RecordIDs()
+        var ids = RecordIDs(home, at: next)
         for entry in cases {
             guard let a = rows[RowID(entry["id"])], let b = rows[RowID(entry["other_id"])] else { continue }
             let pair = Pair(a, b)

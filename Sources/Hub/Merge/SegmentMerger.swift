@@ -122,7 +122,7 @@ struct SegmentMerger {
             report.formerKeys[form.number, default: []].formUnion(row.formerKeys)
             report.rulings += row.rulings.map { RowRuling(form: form, row: row.id, ruling: $0) }
         }
-        try store.save(Array(changed.values))
+        try store.save(changed.values.sorted { $0.id < $1.id })          // so that cases are numbered alike everywhere
     }
 
     /// The change cut into this hub's groups. A field of a group that the change does not carry keeps its present value.

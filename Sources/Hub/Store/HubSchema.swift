@@ -171,7 +171,8 @@ package enum HubSchema {
           opened_at INT NOT NULL,
           version INT NOT NULL DEFAULT 1,       -- grows with every candidate: a decision names the version it saw
           closed_at INT,
-          record INT                            -- the decision that closed it: a row of system_decision
+          record INT,                           -- the decision that closed it: a row of system_decision
+          returned INT                          -- position at which it went back to the school with a question
         ) STRICT;
         CREATE INDEX zz_case_open ON zz_case (scope, form, id, field_group) WHERE closed_at IS NULL;
 
@@ -198,7 +199,7 @@ package enum HubSchema {
           before TEXT NOT NULL,                 -- JSON: what an undo puts back
           position INT NOT NULL,
           policy TEXT,                          -- by the system: "catalogue", or file and line of the policy
-          batch INT,                            -- decisions of one bulk share the number of the first
+          batch INT,                            -- the bulk that it belongs to: that one's number here
           record INT NOT NULL,                  -- what of it travels: a row of system_decision
           undone_by INT
         ) STRICT;

@@ -48,6 +48,11 @@ struct CaseFile: Decodable {
         /// A decision: why a rule may stay broken, and the version of the case that the operator saw.
         var explain: String?
         var version: Int?
+        /// bulk: which cases, which side, and how many are decided and stay.
+        var filter: [String]?
+        var side: String?
+        var decided: Int?
+        var left: Int?
         /// The step must be refused.
         var refused: Bool?
         /// clock: years by which the node's clock is wrong.
@@ -67,6 +72,10 @@ struct CaseFile: Decodable {
         var history: [String: [Scalar]]?
         var author: [String: String]?
         var journal: Int?
+        /// Reasons of the decisions that a node or hub has read, in order of time.
+        var decisions: [String]?
+        /// Open cases with an answer to a return.
+        var answered: Int?
         var disputed: Int?
         /// Living rows of `form`.
         var rows: Int?
@@ -75,7 +84,7 @@ struct CaseFile: Decodable {
         enum CodingKeys: String, CodingKey, CaseIterable {
             case who, `do`, note, row, form, alias, `as`, set, take, life, reason, explain, version, refused, years
             case days, what, values, exists, cases, caseKind = "case_kind", candidates, findings, rules, history, author, journal, disputed
-            case rows, agree
+            case rows, agree, filter, side, decided, left, decisions, answered
         }
     }
 

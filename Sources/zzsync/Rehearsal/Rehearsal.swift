@@ -8,7 +8,7 @@ import Shared
 
 struct Rehearsal {
     static let verbs = [
-        "put", "add", "delete", "sync", "push", "fetch", "settle", "take", "set", "merge", "distinct", "undo", "expect", "clock", "wait",
+        "put", "add", "delete", "sync", "push", "fetch", "settle", "take", "set", "merge", "distinct", "return", "bulk", "undo", "expect", "clock", "wait",
         "backup", "restore", "clone",
     ]
 
@@ -96,7 +96,9 @@ struct Rehearsal {
         case "clone":
             try world.clone(step.who, as: step.alias ?? "")
             tell("the home of \(step.who) is copied to a second machine, \(step.alias ?? "")")
-        case "take", "set", "merge", "distinct", "undo":
+        case "bulk":
+            try bulk(step)
+        case "take", "set", "merge", "distinct", "return", "undo":
             let entry = try decide(step)
             tell("\(step.who): \(entry.taken); \(entry.reason)")
         default:
@@ -187,7 +189,8 @@ struct Rehearsal {
         }
         if step.row == "clone", let twins = try desk.cases(kind: "clone").first { return try desk.distinct(twins.number, verdict) }
         let (form, row) = try target(step)
-        let open = try desk.cases(form: form.id).filter { $0.row == row.description || $0.otherRow == row.description }
+        let open = try desk.cases(form: form.id).filter { [$0.row, $0.otherRow, $0.survivor?.row].contains(row.description) }
+            .sorted { ($0.survivor == nil ? 1 : 0, $0.number) < ($1.survivor == nil ? 1 : 0, $1.number) }       // the first offer first
         let named = try values(step.take ?? step.set, form)
         for item in open {
             switch step.do {
@@ -200,13 +203,25 @@ struct Rehearsal {
                 if let candidate { return try desk.take(item.number, candidate: candidate.candidate, verdict) }
             case "set":
                 if named.keys.allSatisfy({ item.group.contains(form.fields[$0].id) }) { return try desk.set(item.number, named, verdict) }
+            case "return":
+                return try desk.handBack(item.number, verdict)
             case "merge":
-                if item.kind == "twins" { return try desk.merge(item.number, verdict) }
+                if item.kind == "twins" || item.survivor != nil { return try desk.merge(item.number, verdict) }
             default:
                 if item.kind == "twins" { return try desk.distinct(item.number, verdict) }
             }
         }
         throw Failure(.damaged, "no open case fits; open are \(open.map(\.candidates))", next: "Compare the file with what happened.")
+    }
+
+    private func bulk(_ step: CaseFile.Step) throws {
+        let hub = try world.hub(step.who)
+        let verdict = Verdict(who: author(step), reason: step.reason ?? "演练", explanation: step.explain)
+        let report = try OperatorDesk(hub).bulk(
+            CaseFilter(step.filter ?? [], catalogue: hub.catalogue), take: Side(step.side ?? ""), verdict, dryRun: false)
+        tell("\(step.who): \(report.decided) of \(report.cases) cases decided; \(verdict.reason)")
+        if let decided = step.decided { try must(report.decided, decided, "cases decided at once") }
+        if let left = step.left { try must(report.cases - report.decided, left, "cases that stay") }
     }
 
     // MARK: expectations
@@ -259,6 +274,15 @@ struct Rehearsal {
         }
         if let count = step.journal {
             try must(try OperatorDesk(try world.hub(step.who)).journal().count, count, "entries of the journal at \(step.who)")
+        }
+        if let reasons = step.decisions {
+            let found = try world.hubs[step.who] == nil
+                ? world.node(step.who).decisions(form: nil) : OperatorDesk(try world.hub(step.who)).decisions()
+            try must(found.map(\.reason), reasons, "reasons of the decisions known at \(step.who)")
+        }
+        if let count = step.answered {
+            let open = try OperatorDesk(try world.hub(step.who)).cases().filter { $0.candidates.contains(where: \.answers) }
+            try must(open.count, count, "cases with an answer at \(step.who)")
         }
         if let count = step.disputed { try must(try world.node(step.who).status().openCases, count, "disputed rows at \(step.who)") }
     }

@@ -1,0 +1,102 @@
+// What a decision wrote is written back, at a new position, and its case is open again as it was.
+
+import Foundation
+import GRDB
+import Shared
+
+extension Ruling {
+    mutating func undo(_ decision: Row) throws {
+        switch decision["kind"] as String {
+        case "distinct":
+            try reopenCase()
+        case "merge":
+            try undoMerge(decision)
+        case "return":
+            guard entry["closed_at"] as Int64? == nil else {
+                throw Failure(.refused, "Case \(number) was closed since it was returned.", next: "Nothing was changed.")
+            }
+            try db.execute(sql: "UPDATE zz_case SET returned = NULL, version = version + 1 WHERE number = ?", arguments: [number])
+        case "apply":
+            try undoApply(decision)
+        default:
+            try reopen(decision)
+        }
+    }
+
+    /// The value or life that was decided is open again, and the cases that went with it.
+    mutating func reopen(_ decision: Row) throws {
+        let cell = group.map { row.cells[$0] } ?? row.lifeCell
+        guard cell.written.rawValue == decision["position"] as Int64 else {
+            let time = Date(timeIntervalSince1970: TimeInterval(cell.by.stamp.time)).formatted(.iso8601)
+            throw Failure(
+                .refused, "What decision \(decision["decision"] as Int64) wrote was written again by \(cell.by.stamp.author) at \(time).",
+                next: "Nothing was changed; correct the value with an ordinary write.")
+        }
+        var stamps = store.stamps
+        let open = OpenCase(number: number, candidates: try CaseStore.candidates(db, number: number, stamps: &stamps))
+        row.reopen(group, open, by: by, at: takePosition())
+        if group == nil { try reopenCells(closedBy: decision["record"], &stamps) }
+        value = decision["before"]
+        try save(row)
+        try reopenCase()
+    }
+
+    /// A delete that decided had closed the row's cell cases too: they are open again, each showing what it showed.
+    private mutating func reopenCells(closedBy record: Int64, _ stamps: inout Stamps) throws {
+        let closed = try Row.fetchAll(
+            db, sql: "SELECT number, field_group FROM zz_case WHERE scope = ? AND form = ? AND id = ? AND record = ? AND kind = 'cell'",
+            arguments: [store.scope.key, row.form.number, row.id.rawValue, record])
+        for cell in closed {
+            guard let index = row.form.groups.firstIndex(where: { $0.number == cell["field_group"] as Int }) else { continue }
+            let number: Int64 = cell["number"]
+            let open = OpenCase(number: number, candidates: try CaseStore.candidates(db, number: number, stamps: &stamps))
+            row.reopen(index, open, by: by, at: row.position)
+            try Self.reopen(db, number)
+        }
+    }
+
+    private mutating func undoMerge(_ decision: Row) throws {
+        guard let otherID = entry["other_id"] as Int64?,
+            let other = try store.load(row.form, [RowID(otherID)])[RowID(otherID)]
+        else { throw Failure(.damaged, "The other row of case \(number) is gone.", next: "Run `zzsync hub status`.") }
+        var (survivor, gone) = row.id < other.id ? (row, other) : (other, row)
+        let position: Int64 = decision["position"]
+        guard gone.life == .dead, survivor.cells.allSatisfy({ $0.written.rawValue <= position + 1 }) else {
+            throw Failure(
+                .refused, "The merged row was written again since.", next: "Nothing was changed; add the other row again at the school.")
+        }
+        let old = ValuesJSON.decode(decision["before"])
+        survivor.position = takePosition()
+        for index in row.form.groups.indices {
+            let values = row.form.groups[index].fields.map { old[$0] }
+            if values != survivor.groupValues(index) { survivor.forceWrite(index, values, by: by) }
+        }
+        gone.decideLife(.alive, by: by, at: takePosition())
+        try save(survivor)
+        try save(gone)
+        try reopenCase()
+    }
+
+    private func reopenCase() throws { try Self.reopen(db, number) }
+
+    /// A change request that is open again is a question: the value is held until somebody answers.
+    private static func reopen(_ db: Database, _ number: Int64) throws {
+        try db.execute(
+            sql: "UPDATE zz_case SET kind = iif(kind = 'owner', 'cell', kind), closed_at = NULL, record = NULL, version = version + 1 WHERE number = ?",
+            arguments: [number])
+    }
+}
+
+extension MergeRow {
+    /// A case that was decided is open again: what it shows is shown.
+    mutating func reopen(_ group: Int?, _ open: OpenCase, by: Provenance, at position: Position) {
+        self.position = position
+        if let group {
+            cases[group] = open
+            forceWrite(group, open.shown.values, by: open.shown.by)
+        } else {
+            decideLife(.alive, by: by, at: position)
+            rowCase = open
+        }
+    }
+}
