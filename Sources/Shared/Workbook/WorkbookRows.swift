@@ -24,26 +24,36 @@ package struct ImportedRow: Sendable {
     package var values: [Int: Value]
     /// Fields whose column is missing or whose cell could not be read: said once, where it was found.
     package var unread: Set<Int> = []
-    package init(line: Int, values: [Int: Value], unread: Set<Int> = []) {
+    /// The school's code, in a workbook of several schools.
+    package var school: String?
+    package init(line: Int, values: [Int: Value], unread: Set<Int> = [], school: String? = nil) {
         self.line = line
         self.values = values
         self.unread = unread
+        self.school = school
     }
 }
 
 package struct WorkbookRows {
     /// The ministry's own limit for one workbook.
     package static let rowsMax = 5_000
+    /// The heading of the column that says which school a row belongs to.
+    package static let schoolColumn = "学校标识码"
 
     let form: Form
     let normaliser: Normaliser
     package private(set) var rows: [ImportedRow] = []
     package private(set) var problems: [ImportProblem] = []
     private var columnOf: [Int: Int] = [:]        // field → column
+    private var choiceColumns: [(field: ChoiceField, column: Int)] = []
     private var missing: Set<Int> = []
+    private let isRouted: Bool
+    private var routeColumn: Int?
 
-    package init(form: Form, catalogue: Catalogue) {
+    /// - Parameter isRouted: the rows belong to several schools, each named by its code.
+    package init(form: Form, catalogue: Catalogue, isRouted: Bool = false) {
         self.form = form
+        self.isRouted = isRouted
         normaliser = Normaliser(catalogue: catalogue)
     }
 
@@ -95,16 +105,23 @@ package struct WorkbookRows {
         for (column, cell) in header.cells.enumerated() where !cell.isBlank {
             let title = clean(cell.shown ?? "")
             let place = "\(WorkbookColumn.name(column))\(header.number)"
+            if isRouted, title == Self.schoolColumn { routeColumn = column }
             if titles.updateValue(column, forKey: title) != nil {
                 problem(header.number, place, "列标题“\(title)”重复", "请删除多余的一列")
             } else if let field = form.fields.firstIndex(where: { $0.title == title || $0.id == title }) {
                 columnOf[field] = column
-            } else {
-                let near = nearest(title, among: form.fields.map(\.title))
+            } else if let choice = form.choiceField(named: title) {
+                choiceColumns.append((choice, column))
+            } else if column != routeColumn {
+                let near = nearest(title, among: form.fields.map(\.title) + form.choiceFields.map(\.title))
                 problem(
                     header.number, place, "“\(title)”不是\(form.title)的列标题",
                     near.map { "是否应为“\($0)”？" } ?? "请按模板改正列标题，或删除这一列")
             }
+        }
+        for choice in form.choiceFields where choice.required && !choiceColumns.contains(where: { $0.field.id == choice.id }) {
+            missing.formUnion(choice.flags.map(\.field))
+            problem(header.number, "第\(header.number)行", "缺少必填列“\(choice.title)”", "请在第一行加上这一列")
         }
         for (index, field) in form.fields.enumerated() where columnOf[index] == nil && isNeeded(index) {
             missing.insert(index)
@@ -135,7 +152,16 @@ package struct WorkbookRows {
                 unread.insert(field)
             }
         }
-        rows.append(ImportedRow(line: row.number, values: values, unread: unread))
+        for (choice, column) in choiceColumns where !row[column].isBlank {
+            do throws(EntryProblem) {
+                values.merge(try choice.values(row[column].shown ?? "")) { _, new in new }
+            } catch {
+                problem(row.number, "\(WorkbookColumn.name(column))\(row.number)", error.message, error.fix)
+                unread.formUnion(choice.flags.map(\.field))
+            }
+        }
+        let school = routeColumn.flatMap { row[$0].shown }.map { clean($0) }.flatMap { $0.isEmpty ? nil : $0 }
+        rows.append(ImportedRow(line: row.number, values: values, unread: unread, school: school))
     }
 
     private func value(_ cell: WorkbookCell, _ field: Field) throws(EntryProblem) -> Value {

@@ -25,7 +25,9 @@ struct CaseFile: Decodable {
     private static let keys = CodingKeys.allCases.map(\.rawValue) + ["policy"]
 
     /// In the order in which the casebook stands.
-    static let kinds = ["cell", "life", "twins", "rule", "reference", "clock", "newest", "late", "tiers", "decision", "restore"]
+    static let kinds = [
+        "cell", "life", "twins", "rule", "reference", "clock", "newest", "owner", "union", "hub", "late", "tiers", "decision", "restore",
+    ]
 
     struct Step: Decodable {
         var who: String
@@ -40,6 +42,10 @@ struct CaseFile: Decodable {
         /// add: the name by which later steps call the row; clone: the name of the second machine.
         var alias: String?
         var `as`: String?
+        /// add at a hub: the school's letter.
+        var school: String?
+        /// put and add at a hub: the register that the value comes from.
+        var source: String?
         var set: [String: Scalar]?
         /// take: the candidate with these values, or "alive" / "dead".
         var take: [String: Scalar]?
@@ -76,14 +82,16 @@ struct CaseFile: Decodable {
         var decisions: [String]?
         /// Open cases with an answer to a return.
         var answered: Int?
+        /// Open change requests, as "column's value → value asked for".
+        var requests: [String]?
         var disputed: Int?
         /// Living rows of `form`.
         var rows: Int?
         var agree: Bool?
 
         enum CodingKeys: String, CodingKey, CaseIterable {
-            case who, `do`, note, row, form, alias, `as`, set, take, life, reason, explain, version, refused, years
-            case days, what, values, exists, cases, caseKind = "case_kind", candidates, findings, rules, history, author, journal, disputed
+            case who, `do`, note, row, form, alias, `as`, school, source, set, take, life, reason, explain, version, refused, years
+            case days, what, values, exists, cases, caseKind = "case_kind", candidates, findings, rules, history, author, journal, requests, disputed
             case rows, agree, filter, side, decided, left, decisions, answered
         }
     }
@@ -91,7 +99,7 @@ struct CaseFile: Decodable {
     /// - Throws: `Failure(.usage)` that names file, line and the allowed words.
     static func load(_ path: String, catalogue: Catalogue) throws(Failure) -> CaseFile {
         guard let data = FileManager.default.contents(atPath: path) else {
-            throw Failure(.usage, "\(path) cannot be read.", next: "Name a case file, for example conflicts/cases/01-….toml.")
+            throw Failure(.usage, "\(path) cannot be read.", next: "Name a case file, for example conflicts/cases/001-….toml.")
         }
         let text = String(decoding: data, as: UTF8.self)
         do {

@@ -125,7 +125,22 @@ struct Rehearsal {
     }
 
     private func add(_ step: CaseFile.Step, _ form: Form, _ values: [Int: Value]) throws -> RowID {
-        try world.node(step.who).add(form, values, author: author(step), years: clocks[step.who] ?? 0, days: world.clock.days)
+        if world.hubs[step.who] != nil { return try addAtHub(step, form, values) }
+        return try world.node(step.who).add(form, values, author: author(step), years: clocks[step.who] ?? 0, days: world.clock.days)
+    }
+
+    /// As `hub import` does: the hub's own row, beside one of its key that the school has typed.
+    private func addAtHub(_ step: CaseFile.Step, _ form: Form, _ values: [Int: Value]) throws -> RowID {
+        var whole: [Int: Value] = [:]
+        for (name, value) in form.example { whole[form.fieldIndex(id: name)!] = value }
+        whole.merge(values) { _, new in new }
+        let school = try world.schoolCode(step.school ?? "A")
+        let report = try OwnerWriter(world.hub(step.who)).write(
+            form, [RoutedRow(line: 0, school: school, values: whole)], author: author(step), existing: .refuse, now: world.clock.now)
+        guard report.isWritten, let id = report.ids.first.flatMap({ Int64($0) }) else {
+            throw Failure(.refused, report.errors.map(\.message).joined(separator: "; "), next: "Nothing was written.")
+        }
+        return RowID(id)
     }
 
     private func delete(_ step: CaseFile.Step, _ form: Form, _ row: RowID) throws {
@@ -137,7 +152,8 @@ struct Rehearsal {
     }
 
     private func author(_ step: CaseFile.Step) -> String {
-        step.as ?? (world.hubs[step.who] == nil ? "\(step.who) 业务员" : "\(step.who) 操作员")
+        let user = step.as ?? (world.hubs[step.who] == nil ? "\(step.who) 业务员" : "\(step.who) 操作员")
+        return step.source.map { Stamp.author(source: $0, user: user) } ?? user
     }
 
     private func describe(_ values: [String: Scalar]?) -> String {
@@ -283,6 +299,14 @@ struct Rehearsal {
         if let count = step.answered {
             let open = try OperatorDesk(try world.hub(step.who)).cases().filter { $0.candidates.contains(where: \.answers) }
             try must(open.count, count, "cases with an answer at \(step.who)")
+        }
+        if let wanted = step.requests {
+            let found = try OperatorDesk(try world.hub(step.who)).requests().flatMap { request in
+                request.asked.map { asked in
+                    [request.stands, asked.values].map { $0.sorted { $0.key < $1.key }.map(\.value).joined(separator: " | ") }.joined(separator: " → ")
+                }
+            }
+            try must(found.sorted(), wanted.sorted(), "requests at \(step.who)")
         }
         if let count = step.disputed { try must(try world.node(step.who).status().openCases, count, "disputed rows at \(step.who)") }
     }
