@@ -21,6 +21,8 @@ private let broken = Failure(.noConnection, "The line broke.", next: "Nothing is
 extension Country {
     func carry(_ request: WireRequest, from site: Site, _ fuse: Fuse) async throws(Failure) -> WireReply {
         guard !fuse.isBlown else { throw broken }
+        if site.isHub { load.hubSeconds[site.name, default: 0] += CPU.seconds() - site.processorMark }
+        defer { site.processorMark = CPU.seconds() }
         let parent = site.parent!
         messages += 1
         let message = messages
@@ -90,7 +92,7 @@ extension Country {
             try? FileManager.default.removeItem(atPath: full)
         }
         guard !fuse.isBlown else { throw broken }
-        if request.method == .put, reply.status == 200 { drain(hub, after: dice.roll(1_000...mergeDelay)) }
+        if request.method == .put, reply.status == 200 { drain(hub, after: dice.roll(1_000...plan.mergeDelay)) }
         return reply
     }
 
