@@ -17,6 +17,8 @@ struct Plan: Sendable {
     var days = 6.0
     var writes = 300
     var line = LineQuality.bad
+    /// Hubs stand in computing centres.
+    var hasGoodHubLines = false
     /// Crashes, full disks and wrong clocks happen.
     var hasFaults = true
     /// Nodes are put back from copies of their homes, and cloned.

@@ -23,8 +23,8 @@ struct PlannerQuestion: Sendable {
     /// Every fifth school has a second node.
     var plan: Plan {
         Plan(
-            seed: seed, schools: schools, nodes: schools + schools / 5, days: Double(days), writes: 0, line: .rural, hasFaults: false,
-            mergeDelay: 5_000)
+            seed: seed, schools: schools, nodes: schools + schools / 5, days: Double(days), writes: 0, line: .rural, hasGoodHubLines: true,
+            hasFaults: false, mergeDelay: 5_000)
     }
 }
 

@@ -1,15 +1,16 @@
 // What a planner reads, and how it is counted.
 
 import Foundation
+import GRDB
+import Hub
 import Shared
 
 /// What the lines and the hubs had to carry.
 struct Load: Sendable {
     /// Hub → seconds of processor time: answering, merging and, as a child, sealing and applying.
     var hubSeconds: [String: Double] = [:]
-    /// Hub → of these, merging; and the rows that were merged meanwhile.
+    /// Hub → of these, merging.
     var mergeSeconds: [String: Double] = [:]
-    var mergedRows: [String: Int] = [:]
     /// (School, day) → bytes of its nodes' syncs.
     var bytesUp: [SchoolDay: Int] = [:]
     var bytesDown: [SchoolDay: Int] = [:]
@@ -35,7 +36,6 @@ extension Country {
             load.bytesDown[day, default: 0] += report.receivedBytes
         }
         let hub = site.parent!
-        load.mergedRows[hub.name, default: 0] += report.pushedRows
         // What was written while the sync was under way may have been sealed already; it counts with the next one.
         let sent = load.waiting[site.number, default: []].filter { $0 < began }
         load.waiting[site.number] = load.waiting[site.number, default: []].filter { $0 >= began }
@@ -66,11 +66,11 @@ extension Country {
             dayDown: Spread(later(load.bytesDown)),
             lagMinutes: load.lags.mapValues { Spread($0.map { $0 / 60_000 }) }, cases: tallies.cases,
             openCasesMax: load.casesAtDayEnd.max() ?? 0, decisions: tallies.decisions,
-            hubs: hubs.map { hub in
-                PlannerReport.HubLoad(
+            hubs: try hubs.map { hub in
+                let rows = try hub.database.read { try Int.fetchOne($0, sql: "SELECT coalesce(sum(merged), 0) FROM zz_child")! }
+                return PlannerReport.HubLoad(
                     name: hub.name, processorSecondsPerDay: load.hubSeconds[hub.name, default: 0] / Double(max(question.days, 1)),
-                    rowsMerged: load.mergedRows[hub.name, default: 0],
-                    rowsPerSecond: Double(load.mergedRows[hub.name, default: 0]) / max(load.mergeSeconds[hub.name, default: 0], 0.001),
+                    rowsMerged: rows, rowsPerSecond: Double(rows) / max(load.mergeSeconds[hub.name, default: 0], 0.001),
                     megabytes: megabytes(hub))
             },
             nodeMegabytes: megabytes(nodes[0]))
