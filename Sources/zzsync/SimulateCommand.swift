@@ -12,16 +12,33 @@ struct Simulate: AsyncParsableCommand {
             and operators; lines that lose, double, delay, reorder and cut, processes that end at any step, full disks, wrong
             clocks. At the end everything written must be found again and all replicas must agree. The same seed plays the same.
 
+            With --schools it plays an ordinary month of a province instead, for a planner: bytes, lag, cases, load of the hubs.
+
             Exit code 1: something was lost, replicas differ, or a kind of fault never happened in 40 seeds or more; the command
             line that replays a failed seed is printed.
             """)
     @Option(help: "Play this seed alone.") var seed: UInt64?
     @Option(help: "Play so many seeds.") var seeds: Int = 40
     @Option(help: "The first of them.") var first: UInt64 = 1
+    @Option(help: "Play an ordinary month with so many schools.") var schools: Int?
+    @Option(help: "Days of it.") var days: Int = 30
+    @Option(help: "Students that each school enters on the first day.") var students: Int = 100
+    @Option(help: "Writes of a school on a school day.") var writesPerDay: Int = 30
+    @Option(help: "Syncs of a node on a school day.") var syncsPerDay: Int = 3
     @Flag(help: "Tell what happens, line by line, on standard error.") var trace = false
     @Flag(help: "One JSON document on standard output, nothing else.") var json = false
 
+    func validate() throws {
+        guard schools ?? 1 >= 1, schools ?? 1 <= 5_000, 1...366 ~= days, 0...5_000 ~= students, 1...1_000 ~= writesPerDay,
+            1...24 ~= syncsPerDay, 1...1_000_000 ~= seeds
+        else {
+            throw ValidationError(
+                "--schools goes from 1 to 5000, --days to 366, --students to 5000, --writes-per-day to 1000, --syncs-per-day to 24.")
+        }
+    }
+
     func run() async throws {
+        if let schools { return try await plan(schools) }
         let catalogue = Simulation.bedCatalogue(try CatalogueLoader.embedded())
         let wanted = seed.map { [$0] } ?? (0..<UInt64(max(seeds, 1))).map { first + $0 }
         var summary = SimulationSummary()
@@ -38,6 +55,26 @@ struct Simulate: AsyncParsableCommand {
         let missing = summary.seeds < Self.seedsForEverything ? [] : summary.faults.missing
         if !missing.isEmpty { Terminal.error("simulate: never happened: \(missing.joined(separator: ", "))") }
         guard summary.failed.isEmpty, missing.isEmpty else { throw ExitCode(1) }
+    }
+
+    private func plan(_ schools: Int) async throws {
+        Self.allowManyFiles()
+        let question = PlannerQuestion(
+            schools: schools, days: days, students: students, writesPerDay: writesPerDay, syncsPerDay: syncsPerDay, seed: seed ?? 1)
+        let days = days
+        let report = try await Planner.play(question, catalogue: Planner.catalogue(try CatalogueLoader.embedded())) { day in
+            Progress.show("simulate: day \(day) of \(days)")
+        }
+        Progress.end()
+        if json { Terminal.json(report) } else { report.lines.forEach(Terminal.line) }
+    }
+
+    /// Every node has its databases open.
+    private static func allowManyFiles() {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+        limit.rlim_cur = limit.rlim_max
+        setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
     }
 
     private static let seedsForEverything = 40

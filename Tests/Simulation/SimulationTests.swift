@@ -39,6 +39,25 @@ import Testing
         #expect(here.trace != other.trace)
     }
 
+    @Test func aPlannerGetsNumbers() async throws {
+        let report = try await Self.play("--schools", "5", "--days", "2", "--students", "20").json()
+        #expect(report["schools"] as? Int == 5)
+        #expect(report["nodes"] as? Int == 6)
+        #expect(try #require(report["writes"] as? Int) >= 5 * (20 + 2 * 30))
+        let hubs = try #require(report["hubs"] as? [[String: Any]])
+        #expect(hubs.map { $0["name"] as? String } == ["ministry", "province"])
+        for hub in hubs {
+            #expect(try #require(hub["rows_merged"] as? Int) > 5 * 20, "the students have come up to \(hub["name"] ?? "")")
+            #expect(try #require(hub["cpu_seconds_per_day"] as? Double) > 0)
+        }
+        let bytes = try #require(report["first_day_bytes_up"] as? [String: Int])
+        #expect(try #require(bytes["median"]) > 20 * 10)
+        let lags = try #require(report["lag_minutes"] as? [String: [String: Int]])
+        #expect(Set(lags.keys) == ["ministry", "province"])
+        let refused = try await Self.play("--schools", "0")
+        refused.expect(2, "--schools")
+    }
+
     private static func play(_ words: String...) async throws -> Ended {
         try await Child(Programs.zzsync, ["simulate", "--json"] + words, secondsMax: 600).ended()
     }

@@ -44,6 +44,13 @@ extension NodeHome {
         }
     }
 
+    /// Many rows at once, as a program of the school's own would bring them.
+    package func addMany(_ form: Form, _ rows: [[Int: Value]], author: String) throws {
+        try database.write { db in
+            try authored(db, by: author) { for values in rows { _ = try write(db, form, values, onto: nil) } }
+        }
+    }
+
     package func remove(_ form: Form, _ row: RowID, author: String, years: Int = 0, days: Int = 0) throws {
         try database.write { db in
             try authored(db, by: author) {

@@ -16,7 +16,7 @@ import GRDB
 package enum Incarnation {
     private static let siteKey = "site"
 
-    static func next(_ path: String) -> String { path + ".next" }
+    package static func next(_ path: String) -> String { path + ".next" }
 
     /// The keys that a child speaks to its parent with. Finishes what was interrupted between the database and the file.
     ///

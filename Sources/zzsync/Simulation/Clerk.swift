@@ -76,16 +76,16 @@ extension Country {
         RowID(dice.chance(0.7) ? dice.pick(Array(rows.prefix(3)))! : dice.pick(rows)!)
     }
 
-    private func nextAction(_ site: Site) -> (number: Int, author: String) {
+    func nextAction(_ site: Site) -> Clerk {
         tallies.writes += 1
-        return (tallies.writes, "\(site.name)#\(tallies.writes)")
+        return Clerk(node: site.name, number: tallies.writes)
     }
 
     // MARK: one write
 
     private func put(_ form: Form, at site: Site) throws {
-        let (number, author) = nextAction(site)
-        var values = entries.row(form, number)
+        let clerk = nextAction(site)
+        var values = entries.row(form, clerk.number)
         // Now and then two people of one school, or of two, enter the same thing.
         if dice.chance(0.12), let key = dice.pick(recentKeys[form.number] ?? []) {
             for (index, value) in zip(form.key, key) { values[index] = value }
@@ -95,10 +95,10 @@ extension Country {
         }
         let node = site.node!
         let known = try lookUp(form, form.key.map { values[$0]! }, at: node)
-        let before = try known.flatMap { try look(form, $0, at: site) }
-        let result = try node.put(form: form, values: values, author: author)
-        record(site, form, result.row.id, before: before, after: result.row.values, author: author)
-        note("\(author) \(result.created ? "puts" : "puts again") \(form.table) \(result.row.id)")
+        let before = try known.flatMap { try node.values(form, $0) }
+        let result = try node.put(form: form, values: values, author: clerk.author)
+        record(site, form, result.row.id, before: before, after: result.row.values, by: clerk)
+        note("\(clerk.author) \(result.created ? "puts" : "puts again") \(form.table) \(result.row.id)")
     }
 
     private func lookUp(_ form: Form, _ key: [Value], at node: NodeHome) throws -> RowID? {
@@ -107,47 +107,38 @@ extension Country {
 
     private func edit(_ form: Form, _ row: RowID, at site: Site, byStranger: Bool) throws {
         let node = site.node!
-        guard let before = try look(form, row, at: site) else { return }
-        let (number, author) = nextAction(site)
+        guard let before = try site.node!.values(form, row) else { return }
+        let clerk = nextAction(site)
         let isKeyEdit = dice.chance(0.06)
         let fields = entries.writable(form).filter { form.key.contains($0) == isKeyEdit }
         guard let field = dice.pick(fields) else { return }
         // A draft: a value that breaks a rule goes up too, and is held at the hub until it is mended.
         let draft = byStranger && form.fields[field].required == false && form.fields[field].length != nil && dice.chance(0.1)
-        let value: Value = draft ? .text(String(repeating: "长", count: form.fields[field].length! + 1) + "\(number)") : entries.fresh(form.fields[field], number)!
+        let value: Value = draft ? .text(String(repeating: "长", count: form.fields[field].length! + 1) + "\(clerk.number)") : entries.fresh(form.fields[field], clerk.number)!
         let isKeyShared = try form.key.isEmpty || lookUp(form, form.key.map { before[$0] }, at: node) != row
         if byStranger || isKeyEdit || isKeyShared || form.key.contains(where: { before[$0].isNull }) {
-            try node.change(form, row, [field: value], author: author)
+            try node.change(form, row, [field: value], author: clerk.author)
         } else {
             var values = Dictionary(uniqueKeysWithValues: form.key.map { ($0, before[$0]) })
             values[field] = value
             do throws(Failure) {
-                _ = try node.put(form: form, values: values, author: author)
+                _ = try node.put(form: form, values: values, author: clerk.author)
             } catch {
                 guard error.kind == .refused else { throw error }       // the row was a draft before
                 return
             }
         }
-        record(site, form, row, before: before, after: try node.values(form, row), author: author)
-        note("\(author) edits \(form.fields[field].id) of \(form.table) \(row)\(draft ? ", a draft" : "")")
+        record(site, form, row, before: before, after: try node.values(form, row), by: clerk)
+        note("\(clerk.author) edits \(form.fields[field].id) of \(form.table) \(row)\(draft ? ", a draft" : "")")
     }
 
     private func delete(_ form: Form, _ row: RowID, at site: Site) throws {
-        let (_, author) = nextAction(site)
-        guard let before = try look(form, row, at: site) else { return }
-        try site.node!.remove(form, row, author: author)
-        record(site, form, row, before: before, after: nil, author: author)
+        let clerk = nextAction(site)
+        guard let before = try site.node!.values(form, row) else { return }
+        try site.node!.remove(form, row, author: clerk.author)
+        record(site, form, row, before: before, after: nil, by: clerk)
         tallies.deletes += 1
-        note("\(author) deletes \(form.table) \(row)")
-    }
-
-    /// What stands before the clerk's eyes.
-    func look(_ form: Form, _ row: RowID, at site: Site) throws -> [Value]? {
-        let isMarked = try site.database.read { db in
-            try Bool.fetchOne(db, sql: "SELECT EXISTS (SELECT 1 FROM zz_mark WHERE form = ? AND id = ?)", arguments: [form.number, row.rawValue])!
-        }
-        if !isMarked { oracle.sealed(rowKey(form, row, site), at: site.name) }
-        return try site.node!.values(form, row)
+        note("\(clerk.author) deletes \(form.table) \(row)")
     }
 
     private func rowKey(_ form: Form, _ row: RowID, _ site: Site) -> RowKey {
@@ -163,17 +154,17 @@ extension Country {
             book = try makeBook(form, school: site.school!)
         }
         lastBook = book
-        let (_, author) = nextAction(site)
-        let report = try node.stage(form: form, path: book!.path, author: author, update: false, dryRun: false)
+        let clerk = nextAction(site)
+        let report = try node.stage(form: form, path: book!.path, author: clerk.author, update: false, dryRun: false)
         // Rows that the node has got meanwhile are refused: the same workbook a second time.
         guard !site.fuse.isBlown, report.errors.isEmpty, let batch = report.batch else { return }
-        _ = try node.accept(batch: batch, author: author)
+        _ = try node.accept(batch: batch, author: clerk.author)
         tallies.imports += 1
         for key in book!.keys {
             guard let row = try lookUp(form, key, at: node), let values = try node.values(form, row) else { continue }
-            record(site, form, row, before: nil, after: values, author: author)
+            record(site, form, row, before: nil, after: values, by: clerk)
         }
-        note("\(author) imports \(book!.keys.count) rows of \(form.table)")
+        note("\(clerk.author) imports \(book!.keys.count) rows of \(form.table)")
     }
 
     private func makeBook(_ form: Form, school: Int) throws -> Workbook {
@@ -193,20 +184,19 @@ extension Country {
     // MARK: the oracle's note of it
 
     /// What was written is kept unless the process died before the commit.
-    func record(_ site: Site, _ form: Form, _ row: RowID, before: [Value]?, after: [Value]?, author: String) {
+    func record(_ site: Site, _ form: Form, _ row: RowID, before: [Value]?, after: [Value]?, by clerk: Clerk) {
         if let point = site.fuse.blownAt, Fault.isBeforeCommit(point) { return }
         let key = rowKey(form, row, site)
         guard let after else {
             let seen = Dictionary(uniqueKeysWithValues: form.groups.indices.map { ($0, Entries.word(form, $0, before!)) })
-            return oracle.delete(key, seen: seen, at: site.name, author: author)
+            return oracle.delete(key, seen: seen, by: clerk)
         }
         for group in form.groups.indices {
             let word = Entries.word(form, group, after)
             let old = before.map { Entries.word(form, group, $0) }
             guard old != word else { continue }
             let isEmpty = form.groups[group].fields.allSatisfy { after[$0].isNull }
-            oracle.write(CellKey(row: key, group: group), word, over: old, author: author, isEmpty: isEmpty)
-            oracle.waits(CellKey(row: key, group: group), word, at: site.name)
+            oracle.write(CellKey(row: key, group: group), word, over: old, by: clerk, isEmpty: isEmpty)
         }
     }
 }

@@ -17,8 +17,14 @@ struct Plan: Sendable {
     var days = 6.0
     var writes = 300
     var line = LineQuality.bad
+    /// Hubs stand in computing centres.
+    var hasGoodHubLines = false
     /// Crashes, full disks and wrong clocks happen.
     var hasFaults = true
+    /// Nodes are put back from copies of their homes, and cloned.
+    var hasCopies = false
+    /// Milliseconds at most between an upload and its merge.
+    var mergeDelay = 900_000
 
     /// What a seed stands for in the test bed.
     static func bed(seed: UInt64) -> Plan {
@@ -27,6 +33,7 @@ struct Plan: Sendable {
         plan.schools = dice.roll(5...6)
         plan.nodes = plan.schools + dice.roll(3...4)
         plan.hasCity = dice.chance(0.5)
+        plan.hasCopies = dice.chance(0.4)
         return plan
     }
 }
@@ -52,8 +59,6 @@ struct Plan: Sendable {
     /// Messages sent so far, and the newest that each hub was reached by: how reordering is seen.
     var messages = 0
     var newestMessage: [Int: Int] = [:]
-    /// Milliseconds at most between an upload and its merge.
-    let mergeDelay = 900_000
     var load = Load()
     /// Hub → what it showed or asked about at the last look.
     var memories: [String: [CellKey: Set<String>]] = [:]
@@ -63,6 +68,7 @@ struct Plan: Sendable {
     /// Form → keys that were typed lately, anywhere.
     var recentKeys: [FormNumber: [[Value]]] = [:]
     var lastBook: Workbook?
+    var backups: [String: HomeBackup] = [:]
     var books = 0
 
     init(_ plan: Plan, catalogue: Catalogue, tell: (@Sendable (String) -> Void)? = nil) throws {
@@ -147,6 +153,15 @@ struct Plan: Sendable {
         try await site.node!.adopt(scope)
     }
 
+    /// A node that is not up yet, beside another of its school.
+    func addClone(of site: Site) -> Site {
+        let clone = Site(
+            name: site.name + "'", number: sites.count + 1, parent: site.parent, school: site.school, skew: site.skew, folder: folder,
+            seed: plan.seed, cloneOf: site)
+        sites.append(clone)
+        return clone
+    }
+
     private func enrol(_ site: Site, _ invite: Invite) async throws -> EnrolReply {
         let parent = site.parent!
         let client = HubClient(
@@ -160,8 +175,10 @@ struct Plan: Sendable {
     private func buryTheDead() {
         for site in sites where site.isUp && site.fuse.isBlown {
             let point = site.fuse.blownAt!
-            faults.countCrash(at: point, isHub: site.isHub)
-            note("\(site.name) ends at \(point)")
+            if point != "put back" {
+                faults.countCrash(at: point, isHub: site.isHub)
+                note("\(site.name) ends at \(point)")
+            }
             site.fall()
             scheduler.start(after: isResting ? 1 : dice.roll(60_000...6 * 3_600_000)) { await self.rise(site) }
         }
@@ -172,6 +189,7 @@ struct Plan: Sendable {
         do {
             try await site.open(catalogue, clock: scheduler.clock)
             note("\(site.name) is up again")
+            if site.isCopied, !isResting, dice.chance(0.3) { site.fuse.arm("incarnation.commit", count: 1) }
             if site.isHub { drain(site, after: dice.roll(1_000...60_000)) }
         } catch {
             failures.append("\(site.name) does not open again: \(error)")
@@ -203,12 +221,6 @@ struct Chronicle {
 
     /// Sixteen hexadecimal digits.
     var digest: String { hash.finalize().prefix(8).map { hexByte($0) }.joined() }
-}
-
-/// What the lines and the hubs had to carry.
-struct Load: Sendable {
-    /// Hub → seconds of processor time.
-    var hubSeconds: [String: Double] = [:]
 }
 
 /// Processor time of this process.

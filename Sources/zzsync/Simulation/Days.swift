@@ -11,18 +11,21 @@ extension Country {
 
     /// Starts everything that goes on by itself until the country comes to rest.
     func beginDays() {
-        let sittings = Double(plan.writes) / Double(plan.nodes) / 3     // a sitting has three writes on average
-        let pause = max(1, Int(plan.days * 24 * Double(Self.hour) / sittings))
-        for site in nodes {
-            again(pause / 3...pause * 5 / 3) { self.sit(at: site, writes: self.dice.roll(1...5)) }
-            again(8 * Self.hour...36 * Self.hour) { await self.sync(site) }
-        }
+        for site in nodes { beginDays(of: site) }
         for site in hubs {
             if site.parent != nil { again(6 * Self.hour...22 * Self.hour) { await self.sync(site) } }
             again(8 * Self.hour...36 * Self.hour) { self.decide(at: site, share: 0.5, undoing: 0.2) }
         }
         if plan.hasFaults { again(2 * Self.hour...8 * Self.hour) { self.misfortune() } }
+        if plan.hasCopies { again(6 * Self.hour...18 * Self.hour) { self.copyOrPutBack() } }
         again(24 * Self.hour...36 * Self.hour) { self.inspectOnTheWay() }
+    }
+
+    func beginDays(of site: Site) {
+        let sittings = Double(plan.writes) / Double(plan.nodes) / 3     // a sitting has three writes on average
+        let pause = max(1, Int(plan.days * 24 * Double(Self.hour) / sittings))
+        again(pause / 3...pause * 5 / 3) { self.sit(at: site, writes: self.dice.roll(1...5)) }
+        again(8 * Self.hour...36 * Self.hour) { await self.sync(site) }
     }
 
     private func again(_ pause: ClosedRange<Int>, _ body: @escaping @SimulationActor () async -> Void) {
@@ -45,8 +48,12 @@ extension Country {
         defer { if site.fuse === fuse { site.isSyncing = false } }
         tallies.syncs += 1
         do {
+            let began = scheduler.now
             let session = try site.session(Line(country: self, from: site, fuse: fuse), clock: scheduler.clock)
+            site.processorMark = CPU.seconds()
             let report = try await session.run()
+            if site.isHub { load.hubSeconds[site.name, default: 0] += CPU.seconds() - site.processorMark }
+            countSync(of: site, report, began: began)
             note("\(site.name) syncs: \(report.pushedRows) rows up, \(report.pulledRows) down, \(report.passedOver) passed over")
             if !report.refused.isEmpty { failures.append("\(site.name) was refused: \(report.refused.joined(separator: "; "))") }
             countCases(at: site)
@@ -92,7 +99,10 @@ extension Country {
                 failures.append("\(site.name): the merge stopped: \(error)")
             }
         }
-        load.hubSeconds[site.name, default: 0] += CPU.seconds() - before
+        let seconds = CPU.seconds() - before
+        load.hubSeconds[site.name, default: 0] += seconds
+        load.mergeSeconds[site.name, default: 0] += seconds
+        countMerge(at: site)
         countCases(at: site)
     }
 
@@ -206,16 +216,15 @@ extension Country {
                     let rule = form.rules.first(where: { $0.id == finding.rule }),
                     let field = form.fieldIndex(id: rule.fields[0]),
                     let site = nodes.first(where: { $0.school == school - 1 && $0.parent === hub }),
-                    let before = try look(form, RowID(id), at: site),
+                    let before = try site.node!.values(form, RowID(id)),
                     // Whoever mends has the broken value before his eyes: he would else write without having seen it.
                     try shown(RowKey(scope: scopes[school - 1].rawValue, form: form.number, id: id), at: hub.hub!.home)
                         == Dictionary(uniqueKeysWithValues: form.groups.indices.map({ ($0, Entries.word(form, $0, before)) }))
                 else { continue }
-                tallies.writes += 1
-                let value = entries.fresh(form.fields[field], tallies.writes) ?? .null
-                let author = "\(site.name)#\(tallies.writes)"
-                try site.node!.change(form, RowID(id), [field: value], author: author)
-                record(site, form, RowID(id), before: before, after: try site.node!.values(form, RowID(id)), author: author)
+                let clerk = nextAction(site)
+                let value = entries.fresh(form.fields[field], clerk.number) ?? .null
+                try site.node!.change(form, RowID(id), [field: value], author: clerk.author)
+                record(site, form, RowID(id), before: before, after: try site.node!.values(form, RowID(id)), by: clerk)
                 note("\(site.name) mends \(form.fields[field].id) of \(form.table) \(id)")
                 mended += 1
             }

@@ -16,6 +16,8 @@ enum Fault: String, CaseIterable, Sendable {
     case spoolFull = "upload refused by a hub's disk"
     case clockOff = "clock off by years"
     case crash = "process crashed"
+    case putBack = "node put back from a copy"
+    case cloned = "node cloned"
 }
 
 extension Fault {
@@ -23,7 +25,7 @@ extension Fault {
     /// relies on, and "anytime", between two messages.
     static let nodePoints = [
         "anytime", "entry.write", "entry.commit", "import.stage", "import.write", "import.commit", "seal.write", "seal.commit",
-        "push.sent", "pull.page",
+        "push.sent", "pull.page", "incarnation.commit",
     ]
     static let hubPoints = [
         "anytime", "push.part", "push.stored", "merge.write", "merge.commit", "merge.mark", "decide.write", "decide.commit",
@@ -34,7 +36,7 @@ extension Fault {
 
     /// What this program's simulator does not play yet: said in every table, so that nobody takes silence for safety.
     static let notCovered = [
-        "nodes and hubs restored from copies of their files", "clones", "two catalogue versions side by side",
+        "hubs restored from copies of their files", "two catalogue versions side by side",
     ]
 }
 

@@ -19,7 +19,7 @@ extension Country {
         for site in sites where site.isUp && !site.fuse.isBlown {
             do {
                 if site.isHub { try inspectHub(site) }
-                if let parent = site.parent, parent.isUp { try inspectLink(site, parent) }
+                if let parent = site.parent, parent.isUp, !site.isCopied { try inspectLink(site, parent) }
             } catch {
                 failures.append("\(site.name) cannot be inspected: \(error)")
             }
@@ -95,7 +95,8 @@ extension Country {
                 expect(status.quarantined == 0 && status.waiting == 0, "\(site.name): \(status.quarantined) segments in quarantine, \(status.waiting) waiting")
                 try inspectHub(site)
             }
-            for site in sites where site.parent != nil {
+            // A copied node has several incarnations, whose seqs overlap: its digests and its history are looked at, not its counts.
+            for site in sites where site.parent != nil && !site.isCopied {
                 try inspectLink(site, site.parent!)
                 try inspectCells(site, site.parent!)
             }

@@ -21,22 +21,24 @@ private let broken = Failure(.noConnection, "The line broke.", next: "Nothing is
 extension Country {
     func carry(_ request: WireRequest, from site: Site, _ fuse: Fuse) async throws(Failure) -> WireReply {
         guard !fuse.isBlown else { throw broken }
+        if site.isHub { load.hubSeconds[site.name, default: 0] += CPU.seconds() - site.processorMark }
+        defer { site.processorMark = CPU.seconds() }
         let parent = site.parent!
         messages += 1
         let message = messages
-        await travel()
-        if happens(\.requestLost, .requestLost) { throw broken }
-        let sent = cutUpload(request)
-        if happens(\.doubled, .doubled) {
+        await travel(site)
+        if happens(\.requestLost, .requestLost, site) { throw broken }
+        let sent = cutUpload(request, site)
+        if happens(\.doubled, .doubled, site) {
             // Held by some proxy and delivered again; nobody waits for its answer.
             let late = dice.roll(1...6 * 3_600_000)
             scheduler.start(after: late) { _ = try? await self.deliver(sent, to: parent, message: message) }
         }
         var reply = try await deliver(sent, to: parent, message: message)
-        await travel()
+        await travel(site)
         guard !fuse.isBlown else { throw broken }
-        if sent.body.count < request.body.count || happens(\.answerLost, .answerLost) { throw broken }
-        if !reply.body.isEmpty, happens(\.answerCut, .answerCut) {
+        if sent.body.count < request.body.count || happens(\.answerLost, .answerLost, site) { throw broken }
+        if !reply.body.isEmpty, happens(\.answerCut, .answerCut, site) {
             reply.body.removeLast(dice.roll(1...reply.body.count))
             site.metCutAnswer = true
         }
@@ -49,21 +51,22 @@ extension Country {
     /// Signature, content type and the rest of an HTTP/1.1 head, measured at the real server.
     private static let headerBytes = 320
 
-    private func travel() async {
-        let isLate = happens(\.delayed, .delayed)
+    private func travel(_ site: Site) async {
+        let isLate = happens(\.delayed, .delayed, site)
         await scheduler.sleep(dice.roll(isLate ? line.delay : line.latency))
     }
 
-    private func happens(_ share: KeyPath<LineQuality, Double>, _ fault: Fault) -> Bool {
+    private func happens(_ share: KeyPath<LineQuality, Double>, _ fault: Fault, _ site: Site) -> Bool {
+        if site.isHub, plan.hasGoodHubLines { return false }
         guard line[keyPath: share] > 0, dice.chance(line[keyPath: share]) else { return false }
         faults.count(fault)
         return true
     }
 
     /// The line breaks in the middle of an upload: the hub has its beginning.
-    private func cutUpload(_ request: WireRequest) -> WireRequest {
+    private func cutUpload(_ request: WireRequest, _ site: Site) -> WireRequest {
         let left = request.body.count - request.uploadOffset
-        guard request.method == .put, left > 1, happens(\.uploadCut, .uploadCut) else { return request }
+        guard request.method == .put, left > 1, happens(\.uploadCut, .uploadCut, site) else { return request }
         var cut = request
         cut.body = Array(request.body[..<(request.uploadOffset + dice.roll(1...left - 1))])
         return cut
@@ -90,7 +93,7 @@ extension Country {
             try? FileManager.default.removeItem(atPath: full)
         }
         guard !fuse.isBlown else { throw broken }
-        if request.method == .put, reply.status == 200 { drain(hub, after: dice.roll(1_000...mergeDelay)) }
+        if request.method == .put, reply.status == 200 { drain(hub, after: dice.roll(1_000...plan.mergeDelay)) }
         return reply
     }
 

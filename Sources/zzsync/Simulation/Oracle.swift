@@ -18,6 +18,15 @@ struct RowKey: Hashable, Sendable {
     let id: Int64
 }
 
+/// Who writes: one action of a clerk at a node.
+struct Clerk {
+    let node: String
+    /// As which of all writes of the country.
+    let number: Int
+    /// Stands for the action in stamps and journals.
+    var author: String { "\(node)#\(number)" }
+}
+
 @SimulationActor final class Oracle {
     struct Entry {
         /// Everything that its authors had seen, and what that was written over.
@@ -25,9 +34,14 @@ struct RowKey: Hashable, Sendable {
         /// A person typed it, and it is not empty.
         var isEntry: Bool
         var author: String
+        /// Where and as which of all writes it was typed.
+        var node = ""
+        var number = 0
     }
     struct Death {
         var author: String
+        var node = ""
+        var number = 0
         /// Group → what was seen of it.
         var past: [Int: Set<String>]
         var isOverruled = false
@@ -37,34 +51,22 @@ struct RowKey: Hashable, Sendable {
 
     private(set) var cells: [CellKey: [String: Entry]] = [:]
     private(set) var deaths: [RowKey: [Death]] = [:]
-    /// What has been written at a node and not been sealed, by row.
-    private var drafts: [String: [RowKey: [CellKey: Set<String>]]] = [:]
 
     // MARK: what people do
 
     /// - Parameter old: what stood there before the author's eyes; nil for a new row.
-    func write(_ cell: CellKey, _ value: String, over old: String?, author: String, isEmpty: Bool) {
-        var entry = cells[cell]?[value] ?? Entry(past: [], isEntry: false, author: author)
+    func write(_ cell: CellKey, _ value: String, over old: String?, by clerk: Clerk, isEmpty: Bool) {
+        var entry = cells[cell]?[value] ?? Entry(past: [], isEntry: false, author: clerk.author)
+        (entry.node, entry.number) = (clerk.node, clerk.number)
         if let old { entry.past.formUnion(known(cell, old)) }
         if !isEmpty { entry.isEntry = true }
         cells[cell, default: [:]][value] = entry
     }
 
-    /// A write at a node waits for its seal, with those of the same row that waited before.
-    func waits(_ cell: CellKey, _ value: String, at node: String) {
-        drafts[node, default: [:]][cell.row, default: [:]][cell, default: []].insert(value)
-    }
-
-    /// The row's mark is gone: what was written of it has been sealed.
-    func sealed(_ row: RowKey, at node: String) { drafts[node]?[row] = nil }
-
     /// - Parameter seen: group → the value that was shown.
-    func delete(_ row: RowKey, seen: [Int: String], at node: String, author: String) {
-        // Whoever edits and then deletes, before anything has left, has taken the edit back himself.
-        for (cell, values) in drafts[node]?[row] ?? [:] {
-            for value in values { cells[cell]?[value]?.isEntry = false }
-        }
-        deaths[row, default: []].append(Death(author: author, past: pasts(row, seen), isEntry: true))
+    func delete(_ row: RowKey, seen: [Int: String], by clerk: Clerk) {
+        deaths[row, default: []].append(
+            Death(author: clerk.author, node: clerk.node, number: clerk.number, past: pasts(row, seen), isEntry: true))
     }
 
     /// An operator's answer for a cell covers all that he was shown.
@@ -86,6 +88,16 @@ struct RowKey: Hashable, Sendable {
     /// An operator lets a row live: every delete so far is answered.
     func decideLife(_ row: RowKey) {
         for index in (deaths[row] ?? []).indices { deaths[row]![index].isOverruled = true }
+    }
+
+    // MARK: what is gone with a disk
+
+    func forgive(_ cell: CellKey, _ value: String) { cells[cell]?[value]?.isEntry = false }
+
+    func forgiveDeaths(of row: RowKey, by node: String, after writes: Int) {
+        for (index, death) in (deaths[row] ?? []).enumerated() where death.node == node && death.number > writes {
+            deaths[row]![index].isEntry = false
+        }
     }
 
     // MARK: what follows
@@ -115,21 +127,27 @@ struct RowKey: Hashable, Sendable {
         }
     }
 
-    /// The entries of a cell that its final value does not know.
+    /// The entries of a cell that its final value does not know, and nobody had seen who deleted the row: what was deleted
+    /// knowingly need not come back when the row is kept after all.
     func unknown(_ cell: CellKey, to value: String) -> [(value: String, entry: Entry)] {
         let known = known(cell, value)
-        return (cells[cell] ?? [:]).filter { $1.isEntry && !known.contains($0) }.map { ($0, $1) }.sorted { $0.0 < $1.0 }
+        return (cells[cell] ?? [:]).filter { word, entry in
+            entry.isEntry && !known.contains(word) && !isInDeath(cell, word)
+        }.map { ($0, $1) }.sorted { $0.0 < $1.0 }
     }
 
     /// The entries of a dead row that none of its deletes had seen.
     func unseen(_ row: RowKey, groups: Range<Int>, tombstone: [Int: Set<String>]) -> [(value: String, entry: Entry)] {
-        let deaths = (deaths[row] ?? []).filter { !$0.isOverruled }
-        return groups.flatMap { group in
-            (cells[CellKey(row: row, group: group)] ?? [:]).filter { value, entry in
-                entry.isEntry && tombstone[group]?.contains(value) != true
-                    && !deaths.contains { $0.past[group]?.contains(value) == true }
+        groups.flatMap { group in
+            let cell = CellKey(row: row, group: group)
+            return (cells[cell] ?? [:]).filter { word, entry in
+                entry.isEntry && tombstone[group]?.contains(word) != true && !isInDeath(cell, word)
             }.map { ($0, $1) }
         }.sorted { $0.0 < $1.0 }
+    }
+
+    private func isInDeath(_ cell: CellKey, _ word: String) -> Bool {
+        deaths[cell.row]?.contains { $0.past[cell.group]?.contains(word) == true } == true
     }
 
     /// Deletes of clerks that came to nothing, though the row lives.

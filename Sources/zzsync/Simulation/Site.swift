@@ -24,6 +24,13 @@ import Shared
     let skew: Int64
     /// Its first incarnation's.
     let keys: SiteKeys
+    /// It has started as the copy of another's home.
+    let isClone: Bool
+    /// Its home was put back once, or is one of two: its incarnations change.
+    var isCopied = false
+    /// All that its segments can be signed by.
+    private(set) var signers: [SiteID: PublicKeys] = [:]
+    private var incarnations = 0
     private(set) var fuse: Fuse
     private let folder: String
     private let seed: UInt64
@@ -41,13 +48,17 @@ import Shared
     var isSpoolFull = false
     /// Its sync may end with an answer that it cannot believe.
     var metCutAnswer = false
+    /// Processor time when its sync was last given its turn.
+    var processorMark = 0.0
     /// The newest case that was counted.
     var newestCase: Int64 = 0
 
-    init(name: String, number: Int, parent: Site?, school: Int?, skew: Int64, folder: String, seed: UInt64) {
+    init(name: String, number: Int, parent: Site?, school: Int?, skew: Int64, folder: String, seed: UInt64, cloneOf original: Site? = nil) {
         (self.name, self.number, self.parent, self.school, self.skew) = (name, number, parent, school, skew)
         (self.folder, self.seed) = (folder, seed)
-        keys = SiteKeys(seed: "\(name) of \(seed)")
+        keys = original?.keys ?? SiteKeys(seed: "\(name) of \(seed)")
+        isClone = original != nil
+        signers = original?.signers ?? [:]
         fuse = Fuse(directory: "\(folder)/\(name)-0", heir: "\(folder)/\(name)-1", seed: seed &+ UInt64(number))
     }
 
@@ -118,6 +129,7 @@ import Shared
 
     func session(_ transport: any Transport, clock: VirtualClock) throws -> SyncSession {
         let keys = try uplinkKeys()
+        if isCopied { try foreseeKeys() }
         let replica: any ChildReplica = isHub ? HubReplica(home: hub!.home, keys: keys) : NodeReplica(home: node!, keys: keys)
         if isHub { try hub!.home.linkAllScopes() }
         let client = HubClient(transport, keys: keys, hub: parent!.keys.publicKeys, label: parent!.name)
@@ -127,7 +139,19 @@ import Shared
     /// Of the incarnation that its home belongs to now.
     func uplinkKeys() throws -> SiteKeys {
         if let home = hub?.home { return try home.uplinkKeys() }
-        return try Incarnation.keys(node!.database, home: fuse.directory, path: ParentLink.keysPath(fuse.directory))
+        let keys = try Incarnation.keys(node!.database, home: fuse.directory, path: ParentLink.keysPath(fuse.directory))
+        signers[keys.site] = keys.publicKeys
+        return keys
+    }
+
+    /// The keys of its next incarnation, should it need one: from the seed, where the machine would draw them.
+    private func foreseeKeys() throws {
+        let path = Incarnation.next(ParentLink.keysPath(fuse.directory))
+        guard !FileManager.default.fileExists(atPath: path) else { return }
+        incarnations += 1
+        let keys = SiteKeys(seed: "\(name), incarnation \(incarnations), of \(seed)")
+        signers[keys.site] = keys.publicKeys
+        try keys.save(to: path)
     }
 
     func enrolment(_ token: String) -> EnrolRequest {
