@@ -41,6 +41,11 @@ package enum Incarnation {
 
     static func site(_ db: Database) throws -> SiteID? { try Meta.integer(db, siteKey).map { SiteID(key: $0) } }
 
+    /// A hub that learns from its children that it was put back goes on as a new site above.
+    private static let putBackKey = "put_back"
+    package static func notePutBack(_ db: Database) throws { try Meta.set(db, putBackKey, 1) }
+    package static func isPutBack(_ db: Database) throws -> Bool { try Meta.integer(db, putBackKey) == 1 }
+
     package static func set(_ db: Database, _ site: SiteID) throws { try Meta.set(db, siteKey, site.key) }
 
     /// The keys of the incarnation to come: made once, so that a broken line does not make one more.
@@ -77,6 +82,7 @@ package enum Incarnation {
             try link.save(db)
         }
         try set(db, keys.site)
+        try Meta.set(db, putBackKey, 0)
     }
 }
 
@@ -88,7 +94,8 @@ extension SyncSession {
     /// Whether keys, database and anchors tell already, without the parent, that something was put back.
     func isPutBack(_ scopes: [ScopeID]) async throws(Failure) -> Bool {
         let own = replica.keys.site
-        let known = try await read { try Incarnation.site($0) }
+        let (known, isTold) = try await read { (try Incarnation.site($0), try Incarnation.isPutBack($0)) }
+        if isTold { return true }
         guard let known else {
             try await write { try Incarnation.set($0, own) }
             return false
@@ -120,6 +127,7 @@ extension SyncSession {
 
     /// Goes on as a new site: asks the parent with the old keys, then takes the new ones. May be broken off anywhere and repeated.
     func reincarnated() async throws(Failure) -> SyncSession {
+        try replica.wasPutBack()
         let keys = try Incarnation.prepare(replica.keysPath)
         let own = replica.keys.site
         let (predecessor, scopes) = try await read { (try Incarnation.site($0) ?? own, try ScopeLink.all($0)) }
