@@ -18,6 +18,7 @@ struct TakeBack {
     private var store: SQLiteScopeStore
     private var next: Position
     private var moved: [(form: FormNumber, row: RowID)] = []
+    private var rulings: [RowRuling] = []
 
     /// An entry of a lost log that was taken back before.
     private struct Taken {
@@ -49,6 +50,7 @@ struct TakeBack {
         guard !moved.isEmpty else { return }
         try store.append(Extent(merged: nil, rows: moved), upTo: next.advanced(by: -1))
         _ = try FindingsRefresher(rules: home.rules).refresh(db, store: &store, touched: moved)
+        try PolicyJournal.write(db, home, rulings, store: &store)
     }
 
     private mutating func take(_ form: Form, _ changes: FormChanges, _ index: Int, _ stamp: Stamp) throws {
@@ -81,6 +83,7 @@ struct TakeBack {
         guard row.moved else { return }
         try store.save([row])
         moved.append((form.number, id))
+        rulings += row.rulings.map { RowRuling(form: form, row: id, ruling: $0) }
         next = next.advanced(by: 1)
     }
 

@@ -273,7 +273,7 @@ package final class Inbox: Sendable {
     }
 
     package func waitingCount() throws -> Int {
-        try database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM received WHERE state IN ('waiting', 'released')")! }
+        try database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM received WHERE state IN ('waiting', 'released', 'returning')")! }
     }
 }
 

@@ -123,10 +123,15 @@ extension HubService {
         guard request.epoch == home.epoch else {
             throw WireError(.busy, "this hub has begun epoch \(home.epoch) meanwhile; say hello again")
         }
-        let line = try await home.database.read { db in
-            try Incarnations.line(db, scope: scope, of: site.site, before: Seq(request.sealed).advanced(by: 1))
+        let (line, older) = try await home.database.read { db in
+            (
+                try Incarnations.line(db, scope: scope, of: site.site, before: Seq(request.sealed).advanced(by: 1)),
+                try Incarnations.older(db, than: site.site)
+            )
         }
         for (member, before) in line { try home.inbox.agree(scope, member, before: before, base: Position(request.base)) }
+        // What an older incarnation sent beyond the copy: nobody will come and tell what its authors had seen.
+        for site in older { try home.inbox.agree(scope, site, before: Seq(.max), base: .none) }
         await worker.wake()
         let received = try home.inbox.head(scope, site.site).last
         return try await home.database.read { db in

@@ -29,10 +29,13 @@ package enum Incarnation {
         if FileManager.default.fileExists(atPath: next(path)), let waiting = try? SiteKeys.load(from: next(path)),
             try site(database) == waiting.site
         {
-            try promote(waiting, home: home, path: path)
+            try promote(waiting, over: present(path, first), home: home, path: path)
         }
-        let isLater = FileManager.default.fileExists(atPath: path)
-        return try SiteKeys.load(from: isLater ? path : first ?? path)
+        return try present(path, first)
+    }
+
+    private static func present(_ path: String, _ first: String?) throws(Failure) -> SiteKeys {
+        try SiteKeys.load(from: FileManager.default.fileExists(atPath: path) ? path : first ?? path)
     }
 
     static func site(_ database: DatabasePool) throws(Failure) -> SiteID? {
@@ -56,10 +59,20 @@ package enum Incarnation {
         return keys
     }
 
-    static func promote(_ keys: SiteKeys, home: String, path: String) throws(Failure) {
+    /// The old keys stay: a parent that was put back from a time before may know no others.
+    static func promote(_ keys: SiteKeys, over old: SiteKeys, home: String, path: String) throws(Failure) {
         Anchor.clear(home)
+        if old.site != keys.site { try old.save(to: "\(path).old-\(old.site)") }
         try keys.save(to: path)
         unlink(next(path))
+    }
+
+    static func older(_ path: String) -> [SiteKeys] {
+        let url = URL(filePath: path)
+        let folder = url.deletingLastPathComponent().path
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        return names.sorted().filter { $0.hasPrefix(url.lastPathComponent + ".old-") }
+            .compactMap { try? SiteKeys.load(from: "\(folder)/\($0)") }
     }
 
     /// From here on what is sealed in the database belongs to `keys.site`. What the parent does not share is signed again.
@@ -130,7 +143,35 @@ extension SyncSession {
         try replica.wasPutBack()
         let keys = try Incarnation.prepare(replica.keysPath)
         let own = replica.keys.site
-        let (predecessor, scopes) = try await read { (try Incarnation.site($0) ?? own, try ScopeLink.all($0)) }
+        let predecessor = try await read { try Incarnation.site($0) ?? own }
+        do throws(Failure) {
+            try await introduce(keys, after: predecessor, by: client)
+        } catch {
+            guard client.lastRefusal?.code == .unauthenticated, try await introduce(knownBefore: keys) else { throw error }
+        }
+        KillPoint.reach("incarnation.commit", in: replica.directory)
+        try Incarnation.promote(keys, over: replica.keys, home: replica.directory, path: replica.keysPath)
+        return SyncSession(replica: replica.succeeded(by: keys), client: client.signing(with: keys), hub: hub, now: now)
+    }
+
+    /// A parent that was put back may not know this incarnation, but one before it: that one's keys introduce `keys`.
+    ///
+    /// - Returns: whether one was known there.
+    func introduce(knownBefore keys: SiteKeys) async throws(Failure) -> Bool {
+        for old in Incarnation.older(replica.keysPath) where old.site != keys.site {
+            let line = client.signing(with: old)
+            do throws(Failure) {
+                try await introduce(keys, after: old.site, by: line)
+                return true
+            } catch {
+                guard line.lastRefusal?.code == .unauthenticated else { throw error }
+            }
+        }
+        return false
+    }
+
+    private func introduce(_ keys: SiteKeys, after predecessor: SiteID, by client: HubClient) async throws(Failure) {
+        let scopes = try await read { try ScopeLink.all($0) }
         var shared: [ScopeID: (seq: Seq, chain: ContentHash)] = [:]
         for start in stride(from: 0, to: max(scopes.count, 1), by: Self.scopesPerRequest) {
             let batch = Array(scopes[min(start, scopes.count)..<min(start + Self.scopesPerRequest, scopes.count)])
@@ -144,9 +185,6 @@ extension SyncSession {
         }
         let points = shared
         try await write { try Incarnation.adopt($0, keys, shared: points) }
-        KillPoint.reach("incarnation.commit", in: replica.directory)
-        try Incarnation.promote(keys, home: replica.directory, path: replica.keysPath)
-        return SyncSession(replica: replica.succeeded(by: keys), client: client.signing(with: keys), hub: hub, now: now)
     }
 
     /// Where the newest segments sealed here end, newest first.

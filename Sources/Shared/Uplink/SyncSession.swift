@@ -138,7 +138,13 @@ package struct SyncSession: Sendable {
     // MARK: hello
 
     private func hello(_ scopes: [ScopeID]) async throws(Failure) -> [ScopeID: ScopeStanding] {
-        var standings = try await hello(scopes, describing: false)
+        var standings: [ScopeID: ScopeStanding]
+        do throws(Failure) {
+            standings = try await hello(scopes, describing: false)
+        } catch {
+            guard client.lastRefusal?.code == .unauthenticated, try await introduce(knownBefore: replica.keys) else { throw error }
+            standings = try await hello(scopes, describing: false)
+        }
         let unknown = standings.filter { $0.value.unknown == true }.map(\.key)
         if !unknown.isEmpty {
             standings.merge(try await hello(unknown, describing: true)) { _, new in new }
