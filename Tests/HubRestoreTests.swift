@@ -9,7 +9,7 @@ import Testing
 @testable import Shared
 @testable import zzsync
 
-@Suite struct HubRestoreTests {
+@Suite(.serialized) struct HubRestoreTests {
     typealias Stage = RestoreTests.Stage
 
     @Test(arguments: [HomeCopy.Part.database, .home]) func theChildrenGiveBackWhatAProvinceLost(part: HomeCopy.Part) async throws {
@@ -115,7 +115,7 @@ import Testing
 
     static var isLong: Bool { ProcessInfo.processInfo.environment["ZZSYNC_COUNTS"] == "long" }
 
-    @Test(arguments: 0..<(isLong ? 40 : 5)) func nothingKnownIsLost(seed: Int) async throws {
+    @Test(arguments: 0..<(isLong ? 40 : 3)) func nothingKnownIsLost(seed: Int) async throws {
         var history = try await RestoreHistory(seed: seed)
         try await history.run(steps: 70)
     }

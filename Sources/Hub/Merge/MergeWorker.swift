@@ -91,7 +91,8 @@ package actor MergeWorker {
             try Incarnations.line(db, scope: segment.scope, of: segment.site, before: segment.first)
         }
         let older = try line.compactMap { try home.inbox.oldestQuarantinedCursor(segment.scope, $0.site, before: $0.before) }.min()
-        let cursor = min(segment.cursor, older ?? segment.cursor)
+        guard let seen = try home.inbox.waitingCursor(segment.number) else { return }
+        let cursor = min(seen, older ?? seen)
         let logEnd: Position
         do {
             logEnd = try await commit(body, header, cursor: cursor, segment)

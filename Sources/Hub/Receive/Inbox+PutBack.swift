@@ -55,6 +55,17 @@ extension Inbox {
         }
     }
 
+    /// What the authors of a segment had seen: its own cursor, or less where this hub was put back since.
+    ///
+    /// - Returns: nil when it does not wait for the merge any more, but for its child.
+    func waitingCursor(_ number: Int64) throws -> Position? {
+        try database.read { db in
+            try Int64.fetchOne(
+                db, sql: "SELECT cursor FROM received WHERE number = ? AND state IN ('waiting', 'released')", arguments: [number]
+            ).map { Position($0) }
+        }
+    }
+
     /// What a child sealed before seq `first` had seen no more than `base`.
     func agree(_ scope: ScopeID, _ site: SiteID, before first: Seq, base: Position) throws {
         try database.write { db in

@@ -27,8 +27,6 @@ package struct ReceivedSegment: Sendable {
     package var bytes: [UInt8]
     /// It was in quarantine: later segments of its site may be merged already.
     package var isReleased = false
-    /// What its authors had seen: the header's cursor, or less where this hub was put back since.
-    package var cursor: Position
 }
 
 package struct QuarantinedSegment: Codable, Sendable {
@@ -216,8 +214,7 @@ package final class Inbox: Sendable {
             let row = try Row.fetchOne(db, sql: "SELECT * FROM received WHERE number = ?", arguments: [number])!
             return ReceivedSegment(
                 number: number, scope: ScopeID(key: row["scope"]), site: SiteID(key: row["site"]), first: Seq(row["first"]),
-                last: Seq(row["last"]), bytes: Array(row["bytes"] as Data), isReleased: row["state"] as String == "released",
-                cursor: Position(row["cursor"] as Int64))
+                last: Seq(row["last"]), bytes: Array(row["bytes"] as Data), isReleased: row["state"] as String == "released")
         }
     }
 
