@@ -10,7 +10,7 @@ import Testing
 @testable import Shared
 @testable import zzsync
 
-@Suite struct RestoreTests {
+@Suite(.serialized) struct RestoreTests {
     static let catalogue = try! CatalogueLoader.embedded()
 
     /// A school with nodes, a province and a ministry, and one row that they all hold.

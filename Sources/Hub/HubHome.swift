@@ -3,6 +3,7 @@
 import Foundation
 import GRDB
 import Shared
+import Synchronization
 
 /// What a hub is.
 package struct HubIdentity: Codable, Hashable, Sendable {
@@ -28,8 +29,9 @@ package final class HubHome: Sendable {
     package let rules: RuleEngine
     /// What overrides the catalogue's policies here.
     package let policyBook: PolicyBook
-    /// Raised when the hub is restored from a backup.
-    package let epoch: Int
+    /// Raised when the hub was put back from a backup.
+    package var epoch: Int { epochNow.withLock { $0 } }
+    private let epochNow: Mutex<Int>
 
     /// The files are read at start; a wrong one stops it.
     package static func policyFolder(_ directory: String) -> String { directory + "/policies" }
@@ -50,7 +52,15 @@ package final class HubHome: Sendable {
             throw Failure(.damaged, "\(directory)/hub.db does not say which hub it is.", next: "Restore the last backup.")
         }
         self.identity = decoded
-        self.epoch = Int(epoch)
+        epochNow = Mutex(Int(epoch))
+        if try isBehindInbox() { try startEpoch() }
+    }
+
+    func set(epoch: Int) { epochNow.withLock { $0 = max($0, epoch) } }
+
+    /// Another process of this home may have started one.
+    func refreshEpoch() throws {
+        if let epoch = try database.read({ try Meta.integer($0, "epoch") }) { set(epoch: Int(epoch)) }
     }
 
     package static func open(

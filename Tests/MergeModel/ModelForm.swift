@@ -145,6 +145,8 @@ struct MemoryStore: ScopeStore {
         return merges.values.flatMap { $0 }.map(\.at).filter { $0 < first }.max() ?? Position.none
     }
 
+    func covered(_ form: Form, _ row: RowID, by site: SiteID) -> [Int: Seq] { [:] }
+
     func merged(of site: SiteID) -> Seq { done[site] ?? .none }
 
     mutating func count(_ counts: CellCounts, sent: Int, of site: SiteID, upTo: Seq) {

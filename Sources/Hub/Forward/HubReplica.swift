@@ -20,6 +20,9 @@ package final class HubReplica: ChildReplica {
     package var directory: String { home.directory }
     package var keysPath: String { home.uplinkKeysPath }
     package func succeeded(by keys: SiteKeys) -> any ChildReplica { HubReplica(home: home, keys: keys) }
+    package func wasPutBack() throws(Failure) {
+        do { try home.notePutBackAbove() } catch { throw storeFailure(error, path: HubHome.databasePath(home.directory)) }
+    }
     package let killPoints = UplinkKillPoints(sealed: "forward.commit", sent: "forward.sent", page: "forward.page")
 
     package func school(_ scope: ScopeID) throws -> SchoolInfo? {

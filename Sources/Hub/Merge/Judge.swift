@@ -29,6 +29,9 @@ package struct JudgeContext: Sendable {
     /// For rule 2 a new incarnation counts as its parent for what that parent had written up to a position.
     package var parentIncarnation: (site: SiteID, limit: Position)?
     package var policies: ScopePolicies
+    /// A cell of a lost log that comes back had seen nothing but what survived and what stands at these positions; nil for
+    /// an ordinary change.
+    package var covered: Set<Position>?
     package init(
         hub: SiteID, now: Int64, parentIncarnation: (site: SiteID, limit: Position)? = nil, policies: ScopePolicies = ScopePolicies()
     ) {
@@ -53,6 +56,9 @@ extension MergeRow {
 
     /// The author had this cell's value before his eyes, or it is his own.
     private func saw(_ cell: Cell, _ change: IncomingChange, _ context: JudgeContext) -> Bool {
+        if let covered = context.covered {
+            return !cell.isWritten || cell.written <= change.cursor || covered.contains(cell.written)
+        }
         if !cell.isWritten || cell.by.writer == change.by.writer || cell.written <= change.cursor { return true }
         guard let old = context.parentIncarnation else { return false }
         return cell.by.writer == .child(old.site) && (cell.written <= old.limit || mutants.contains(.kinAll))

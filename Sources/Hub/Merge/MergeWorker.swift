@@ -91,15 +91,17 @@ package actor MergeWorker {
             try Incarnations.line(db, scope: segment.scope, of: segment.site, before: segment.first)
         }
         let older = try line.compactMap { try home.inbox.oldestQuarantinedCursor(segment.scope, $0.site, before: $0.before) }.min()
-        let cursor = min(header.cursor, older ?? header.cursor)
+        guard let seen = try home.inbox.waitingCursor(segment.number) else { return }
+        let cursor = min(seen, older ?? seen)
+        let logEnd: Position
         do {
-            try await commit(body, header, cursor: cursor, segment)
+            logEnd = try await commit(body, header, cursor: cursor, segment)
         } catch let error as DatabaseError where Self.isOfTheSegment(error) {
             // One segment that the store will not take must not stop the schools behind it.
             return try home.inbox.quarantine(segment.number, reason: "the store refuses it: \(error.message ?? "")")
         }
         KillPoint.reach("merge.commit", in: home.directory)
-        try home.inbox.markMerged(segment.number)
+        try home.inbox.markMerged(segment.number, segment.scope, logEnd: logEnd)
         KillPoint.reach("merge.mark", in: home.directory)
     }
 
@@ -110,14 +112,14 @@ package actor MergeWorker {
 
     private func commit(
         _ body: SegmentBody, _ header: SegmentHeader, cursor: Position, _ segment: ReceivedSegment
-    ) async throws {
+    ) async throws -> Position {
         let home = home
         let now = now()
-        try await home.database.write { db in
+        return try await home.database.write { db in
             // A released segment lies below what is merged already: that it was merged is noted by itself.
             let note = "released \(segment.number)"
-            if segment.isReleased, try Meta.integer(db, note) != nil { return }
             var store = try SQLiteScopeStore(db, scope: segment.scope)
+            if segment.isReleased, try Meta.integer(db, note) != nil { return store.logEnd }
             var merger = SegmentMerger(catalogue: home.catalogue, hub: home.keys.site, now: now, epoch: home.epoch)
             merger.isReleased = segment.isReleased
             merger.parentIncarnation = try Incarnations.parent(db, scope: segment.scope, of: segment.site)
@@ -130,6 +132,7 @@ package actor MergeWorker {
                 db, store: &store, touched: touched, formerKeys: report.formerKeys)
             try PolicyJournal.write(db, home, report.rulings, store: &store)
             KillPoint.reach("merge.write", in: home.directory)
+            return store.logEnd
         }
     }
 

@@ -46,13 +46,15 @@ struct SegmentMerger {
         var next = store.logEnd.next(inEpoch: epoch)
         var extent = Extent(merged: header.lastSeq > newest ? (site, header.lastSeq) : nil)
         let by = body.stamps.map { Provenance(writer: .child(site), stamp: $0, receivedAt: now) }
+        // Sealed before the child and this hub, which was put back, agreed on what both still have.
+        let comesAgain = header.epoch > 0 && header.epoch < epoch
         var seq = header.firstSeq
         for changes in body.forms {
             guard let form = catalogue[number: changes.form] else { preconditionFailure("checked before the merge") }
             let start = max(0, Int(done.rawValue - seq.rawValue + 1))
             if start < changes.count {
                 try merge(
-                    form, changes, from: start, by: by, writtenSince: since, cursor: cursor, into: &store, next: &next,
+                    form, changes, from: start, firstSeq: comesAgain ? seq : nil, by: by, writtenSince: since, cursor: cursor, into: &store, next: &next,
                     extent: &extent, report: &report)
             }
             seq = seq.advanced(by: changes.count)
@@ -65,7 +67,7 @@ struct SegmentMerger {
     }
 
     private func merge<Store: ScopeStore>(
-        _ form: Form, _ changes: FormChanges, from start: Int, by: [Provenance], writtenSince since: Position?, cursor: Position,
+        _ form: Form, _ changes: FormChanges, from start: Int, firstSeq: Seq?, by: [Provenance], writtenSince since: Position?, cursor: Position,
         into store: inout Store, next: inout Position, extent: inout Extent, report: inout MergeReport
     ) throws {
         let all = form.allFields
@@ -82,12 +84,12 @@ struct SegmentMerger {
         let freshSet = fresh.count == changes.count - start && known.isEmpty ? nil : Set(fresh).subtracting(knownSet)
         guard let freshSet else { return }
         try judge(
-            form, changes, (start..<changes.count).filter { !freshSet.contains($0) }, by: by, writtenSince: since,
+            form, changes, (start..<changes.count).filter { !freshSet.contains($0) }, firstSeq: firstSeq, by: by, writtenSince: since,
             cursor: cursor, into: &store, next: &next, extent: &extent, report: &report)
     }
 
     private func judge<Store: ScopeStore>(
-        _ form: Form, _ changes: FormChanges, _ indices: [Int], by: [Provenance], writtenSince since: Position?, cursor: Position,
+        _ form: Form, _ changes: FormChanges, _ indices: [Int], firstSeq: Seq?, by: [Provenance], writtenSince since: Position?, cursor: Position,
         into store: inout Store, next: inout Position, extent: inout Extent, report: inout MergeReport
     ) throws {
         let context = JudgeContext(hub: hub, now: now, parentIncarnation: parentIncarnation, policies: policies)
@@ -105,7 +107,12 @@ struct SegmentMerger {
                 by: by[Int(changes.stamps[index])], cursor: cursor,
                 groups: groups(form, changes, index, columns, present: row.values), life: changes.life[index])
             if let since { row.dropOvertaken(&change, since) }
+            let told = change
+            if let firstSeq, case .child(let site) = change.by.writer {
+                row.dropCovered(&change, firstSeq.advanced(by: index), try store.covered(form, id, by: site))
+            }
             row.judge(change, at: next, context)
+            if firstSeq != nil { row.showAgain(told) }
             if row.moved {
                 next = next.advanced(by: 1)
                 extent.rows.append((form.number, id))
@@ -141,6 +148,24 @@ struct SegmentMerger {
 }
 
 extension MergeRow {
+    /// Takes out of a change that comes again what pages of the lost log cover.
+    fileprivate mutating func dropCovered(_ change: inout IncomingChange, _ seq: Seq, _ covered: [Int: Seq]) {
+        let before = change.groups.count
+        change.groups.removeAll { seq <= covered[form.groups[$0.group].number] ?? .none }
+        counts.overtaken += before - change.groups.count
+        if change.life != .unchanged, seq <= covered[0] ?? .none {
+            change.life = .unchanged
+            counts.overtaken += 1
+        }
+    }
+
+    /// Its sender may have passed over what stands here instead.
+    fileprivate mutating func showAgain(_ change: IncomingChange) {
+        moved = true
+        for (group, _) in change.groups where cells[group].isWritten { cells[group].shown = position }
+        if change.life != .unchanged, lifeCell.isWritten { lifeCell.shown = position }
+    }
+
     /// Takes out of a released change what its site has written again since: the later word of one author stands.
     fileprivate mutating func dropOvertaken(_ change: inout IncomingChange, _ since: Position) {
         let writer = change.by.writer

@@ -23,6 +23,8 @@ package struct HubEndpoint: Sendable {
         package let offset: Int
         /// Bytes of the whole segment.
         package let size: Int
+        /// What its authors had seen of this hub, where that is less than the segment says.
+        package let cut: Position?
     }
 
     /// Answers any call whose body is at hand; an upload's body starts at its offset.
@@ -66,6 +68,20 @@ package struct HubEndpoint: Sendable {
                 throw WireError(.malformed, "this is no incarnation")
             }
             return WireJSON.encode(try await service.incarnate(incarnation, from: site))
+        case (.post, "survivors"):
+            guard let survivors = WireJSON.decode(SurvivorsRequest.self, from: request.body) else {
+                throw WireError(.malformed, "this asks for no pages")
+            }
+            return WireJSON.encode(try await service.survivors(survivors, from: site))
+        case (.post, "returned"):
+            try await service.takeBack(
+                request.body, try await scope(path, site), survived: Position(max(0, path.integer("survived") ?? 0)))
+            return nil
+        case (.post, "agreed"):
+            guard let agreed = WireJSON.decode(AgreedRequest.self, from: request.body) else {
+                throw WireError(.malformed, "this agrees on nothing")
+            }
+            return WireJSON.encode(try await service.agree(agreed, from: site))
         case (.get, "log"):
             return try await service.logPage(
                 try await scope(path, site), after: Position(max(0, path.integer("after") ?? 0)),
@@ -126,7 +142,7 @@ package struct HubEndpoint: Sendable {
         return .open(
             Upload(
                 target: request.target, scope: scope, site: site, first: first, last: last, part: part, offset: offset,
-                size: size))
+                size: size, cut: path.integer("cut").map { Position(max(0, $0)) }))
     }
 
     /// Bytes up to `end` lie in the spool, fsynced: a whole segment is checked and stored.
@@ -134,7 +150,7 @@ package struct HubEndpoint: Sendable {
         do {
             if end == upload.size {
                 try await service.complete(
-                    upload.part, scope: upload.scope, site: upload.site, first: upload.first, last: upload.last)
+                    upload.part, scope: upload.scope, site: upload.site, first: upload.first, last: upload.last, cut: upload.cut)
             }
             return signed(
                 200, WireJSON.encode(UploadReply(offset: end, received: end == upload.size)), target: upload.target)

@@ -102,6 +102,7 @@ package struct HubService: Sendable {
                 ? ScopeStanding(scope: hello.scope, received: 0, chain: "", merged: 0, logEnd: 0, unknown: true)
                 : refused(reason)
         }
+        try await notePutBack(hello, scope, site)
         let head = try home.inbox.head(scope, site.site)
         if Seq(hello.lastSeq) >= head.last { try await noteClone(site, in: scope) }
         let part = home.inbox.part(scope, site.site, after: head.last)
@@ -159,14 +160,14 @@ package struct HubService: Sendable {
 
     /// A whole upload lies in the spool: check it, store it durably, wake the worker.
     package func complete(
-        _ part: String, scope: ScopeID, site: KnownSite, first: Seq, last: Seq
+        _ part: String, scope: ScopeID, site: KnownSite, first: Seq, last: Seq, cut: Position? = nil
     ) async throws {
         guard let data = FileManager.default.contents(atPath: part) else {
             throw WireError(.internalError, "the upload is gone from the spool")
         }
         defer { try? FileManager.default.removeItem(atPath: part) }
         try home.inbox.store(
-            Array(data), scope: scope, site: site.site, first: first, last: last, key: site.signingKey, now: now())
+            Array(data), scope: scope, site: site.site, first: first, last: last, key: site.signingKey, cut: cut, now: now())
         KillPoint.reach("push.stored", in: home.directory)
         await worker.wake()
     }
@@ -180,9 +181,11 @@ package struct HubService: Sendable {
                 return nil
             }
             let page = body.page!
+            try home.inbox.noteServed(scope, page.logEnd)
             return try SegmentCodec.seal(
                 body: body, kind: .logPage, scope: scope, site: home.keys.site, firstSeq: Seq(page.after.rawValue),
-                lastSeq: Seq(page.upTo.rawValue), cursor: page.upTo, epoch: home.epoch, previousHash: .none,
+                lastSeq: Seq(page.upTo.rawValue), cursor: page.upTo, epoch: page.logEnd.epoch,
+                previousHash: try LogMark.at(db, scope, page.logEnd) ?? .none,
                 catalogueHash: home.catalogue.hash, predictors: home.catalogue.predictors, level: Sealer.level,
                 signingKey: home.keys.signing
             ).bytes

@@ -41,7 +41,7 @@ package struct QuarantinedSegment: Codable, Sendable {
 }
 
 package final class Inbox: Sendable {
-    private let database: DatabaseQueue
+    let database: DatabaseQueue
     private let spool: String
     /// The largest upload that is taken: no honest segment is larger.
     package static let uploadBytesMax = SegmentHeader.byteCount + Limits.segmentBodyBytesMax
@@ -67,12 +67,14 @@ package final class Inbox: Sendable {
                       last INT NOT NULL,
                       chain BLOB NOT NULL,                          -- hash of the segment's header
                       received_at INT NOT NULL,
-                      state TEXT NOT NULL,                          -- waiting | merged | quarantined | released | inherited
+                      state TEXT NOT NULL,                          -- waiting | merged | quarantined | released | inherited | returning
                       reason TEXT,
                       cursor INT NOT NULL,
                       bytes BLOB NOT NULL,
                       UNIQUE (scope, site, first)
                     ) STRICT;
+                    -- Up to where the log was merged or shown: the database never knows less, unless it was put back.
+                    CREATE TABLE IF NOT EXISTS served (scope INT PRIMARY KEY NOT NULL, position INT NOT NULL) STRICT, WITHOUT ROWID;
                     CREATE INDEX IF NOT EXISTS received_waiting ON received (number) WHERE state IN ('waiting', 'released');
                     """)
         }
@@ -166,7 +168,7 @@ package final class Inbox: Sendable {
     /// - Throws: `WireError`: `badSegment` for bytes that fail their checks, `outOfChain` for a segment that does not follow
     ///   the last one held. A segment that is held already is no error.
     package func store(
-        _ bytes: [UInt8], scope: ScopeID, site: SiteID, first: Seq, last: Seq, key: [UInt8], now: Int64
+        _ bytes: [UInt8], scope: ScopeID, site: SiteID, first: Seq, last: Seq, key: [UInt8], cut: Position? = nil, now: Int64
     ) throws {
         let verified: VerifiedSegment
         do {
@@ -191,7 +193,7 @@ package final class Inbox: Sendable {
                     """,
                 arguments: [
                     scope.key, site.key, first.rawValue, last.rawValue, Data(verified.hash.bytes), now,
-                    header.cursor.rawValue, Data(bytes),
+                    min(header.cursor, cut ?? header.cursor).rawValue, Data(bytes),
                 ])
         }
     }
@@ -217,11 +219,12 @@ package final class Inbox: Sendable {
     }
 
     /// Not fsynced: a mark that a power cut takes away has the segment merged again, to nothing.
-    func markMerged(_ number: Int64) throws {
+    func markMerged(_ number: Int64, _ scope: ScopeID, logEnd: Position) throws {
         try database.inDatabase { db in
             try db.execute(sql: "PRAGMA synchronous = NORMAL")
             defer { try? db.execute(sql: "PRAGMA synchronous = FULL") }
             try db.execute(sql: "UPDATE received SET state = 'merged' WHERE number = ?", arguments: [number])
+            try Self.noteServed(db, scope, logEnd)
         }
     }
 
@@ -267,7 +270,7 @@ package final class Inbox: Sendable {
     }
 
     package func waitingCount() throws -> Int {
-        try database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM received WHERE state IN ('waiting', 'released')")! }
+        try database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM received WHERE state IN ('waiting', 'released', 'returning')")! }
     }
 }
 

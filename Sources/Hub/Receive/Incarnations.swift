@@ -72,6 +72,17 @@ enum Incarnations {
         ).map { SiteID(key: $0) }
     }
 
+    /// The incarnations born before this one.
+    static func older(_ db: Database, than site: SiteID) throws -> [SiteID] {
+        try Int64.fetchAll(
+            db,
+            sql: """
+                SELECT older.site FROM zz_family AS me JOIN zz_family AS older ON older.family = me.family AND older.born < me.born
+                WHERE me.site = ?
+                """, arguments: [site.key]
+        ).map { SiteID(key: $0) }
+    }
+
     /// Enrols a new incarnation beside the one that asks, with the same school and label.
     fileprivate static func enrol(
         _ db: Database, _ keys: PublicKeys, asked signer: KnownSite, parent: SiteID, now: Int64

@@ -128,6 +128,7 @@ package enum HubSchema {
           site INT NOT NULL,                    -- the child whose segment was merged; 0 for everything else
           last_seq INT NOT NULL,                -- up to here that child is merged
           rows BLOB NOT NULL,                   -- (form, row id) of every row that moved
+          mark INT NOT NULL DEFAULT (random()), -- no other log has it, though its positions be the same
           PRIMARY KEY (scope, last)
         ) STRICT, WITHOUT ROWID;
         CREATE INDEX zz_extent_site ON zz_extent (scope, site, last);
@@ -143,6 +144,30 @@ package enum HubSchema {
           disputed INT NOT NULL DEFAULT 0,
           overtaken INT NOT NULL DEFAULT 0,
           PRIMARY KEY (scope, site)
+        ) STRICT, WITHOUT ROWID;
+
+        -- Cells of a lost log that children handed back: where they were written in it, and where they were written here.
+        CREATE TABLE zz_taken (
+          scope INT NOT NULL,
+          form INT NOT NULL,
+          id INT NOT NULL,
+          field_group INT NOT NULL,             -- group number; 0 for the row's life
+          epoch INT NOT NULL,                   -- of the lost log
+          was INT NOT NULL,
+          at INT NOT NULL,                      -- 0: nothing was written for it
+          disputed INT NOT NULL,
+          PRIMARY KEY (scope, form, id, field_group, epoch, was)
+        ) STRICT, WITHOUT ROWID;
+
+        -- Up to which of a child's changes what was taken back covers a cell.
+        CREATE TABLE zz_cover (
+          scope INT NOT NULL,
+          form INT NOT NULL,
+          id INT NOT NULL,
+          field_group INT NOT NULL,
+          site INT NOT NULL,
+          seq INT NOT NULL,
+          PRIMARY KEY (scope, form, id, field_group, site)
         ) STRICT, WITHOUT ROWID;
 
         -- Every value that was overwritten.

@@ -37,6 +37,8 @@ protocol ScopeStore {
     mutating func append(_ extent: Extent, upTo: Position) throws
 
     func merged(of site: SiteID) throws -> Seq
+    /// Up to which of a child's changes pages of a lost log, taken back, cover the row's groups (by number; 0 its life).
+    func covered(_ form: Form, _ row: RowID, by site: SiteID) throws -> [Int: Seq]
     /// Where the log ended before the first change of `site` after `seq` was merged; nil when there is none.
     func logEnd(beforeChangesOf site: SiteID, after seq: Seq) throws -> Position?
     mutating func count(_ counts: CellCounts, sent: Int, of site: SiteID, upTo: Seq) throws

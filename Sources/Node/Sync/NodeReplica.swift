@@ -20,6 +20,8 @@ package final class NodeReplica: ChildReplica {
     package var directory: String { home.directory }
     package var keysPath: String { ParentLink.keysPath(home.directory) }
     package func succeeded(by keys: SiteKeys) -> any ChildReplica { NodeReplica(home: home, keys: keys) }
+    /// Nobody stands below a node.
+    package func wasPutBack() {}
     package let killPoints = UplinkKillPoints(sealed: "seal.commit", sent: "push.sent", page: "pull.page")
 
     package func school(_ scope: ScopeID) throws -> SchoolInfo? { try home.school() }

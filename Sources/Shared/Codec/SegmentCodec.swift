@@ -8,7 +8,7 @@ package struct SealedSegment: Sendable {
     package let hash: ContentHash
 }
 
-/// A segment whose signature and body hash were checked; made in this file only, and `decode` takes nothing else.
+/// A segment whose signature and body hash were checked; made in this file only, and `decode` takes nothing else (`decodeOwn` vouches for its own).
 package struct VerifiedSegment: Sendable {
     package let header: SegmentHeader
     package let hash: ContentHash
@@ -124,6 +124,14 @@ package enum SegmentCodec {
         }
         try checkKind(header, body)
         return body
+    }
+
+    /// A segment of one's own outbox, whose signature nobody doubts.
+    package static func decodeOwn(
+        _ bytes: [UInt8], predictors: Predictors
+    ) throws(CodecError) -> (header: SegmentHeader, body: SegmentBody) {
+        let header = try inspect(bytes)
+        return (header, try decode(VerifiedSegment(bytes: bytes, header: header), predictors: predictors))
     }
 
     private static func inflate(_ segment: VerifiedSegment) throws(CodecError) -> [UInt8] {

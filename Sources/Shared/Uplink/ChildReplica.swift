@@ -46,6 +46,8 @@ package protocol ChildReplica: Sendable {
     /// This replica, going on with other keys.
     func succeeded(by keys: SiteKeys) -> any ChildReplica
     var killPoints: UplinkKillPoints { get }
+    /// The parent knows more of this replica than it does itself: a hub's children must learn of it too.
+    func wasPutBack() throws(Failure)
     /// The school as the parent should show it.
     func school(_ scope: ScopeID) throws -> SchoolInfo?
     /// Turns what was written into segments of the outbox; in the caller's write transaction.

@@ -29,10 +29,13 @@ package enum Incarnation {
         if FileManager.default.fileExists(atPath: next(path)), let waiting = try? SiteKeys.load(from: next(path)),
             try site(database) == waiting.site
         {
-            try promote(waiting, home: home, path: path)
+            try promote(waiting, over: present(path, first), home: home, path: path)
         }
-        let isLater = FileManager.default.fileExists(atPath: path)
-        return try SiteKeys.load(from: isLater ? path : first ?? path)
+        return try present(path, first)
+    }
+
+    private static func present(_ path: String, _ first: String?) throws(Failure) -> SiteKeys {
+        try SiteKeys.load(from: FileManager.default.fileExists(atPath: path) ? path : first ?? path)
     }
 
     static func site(_ database: DatabasePool) throws(Failure) -> SiteID? {
@@ -40,6 +43,11 @@ package enum Incarnation {
     }
 
     static func site(_ db: Database) throws -> SiteID? { try Meta.integer(db, siteKey).map { SiteID(key: $0) } }
+
+    /// A hub that learns from its children that it was put back goes on as a new site above.
+    private static let putBackKey = "put_back"
+    package static func notePutBack(_ db: Database) throws { try Meta.set(db, putBackKey, 1) }
+    package static func isPutBack(_ db: Database) throws -> Bool { try Meta.integer(db, putBackKey) == 1 }
 
     package static func set(_ db: Database, _ site: SiteID) throws { try Meta.set(db, siteKey, site.key) }
 
@@ -51,10 +59,20 @@ package enum Incarnation {
         return keys
     }
 
-    static func promote(_ keys: SiteKeys, home: String, path: String) throws(Failure) {
+    /// The old keys stay: a parent that was put back from a time before may know no others.
+    static func promote(_ keys: SiteKeys, over old: SiteKeys, home: String, path: String) throws(Failure) {
         Anchor.clear(home)
+        if old.site != keys.site { try old.save(to: "\(path).old-\(old.site)") }
         try keys.save(to: path)
         unlink(next(path))
+    }
+
+    static func older(_ path: String) -> [SiteKeys] {
+        let url = URL(filePath: path)
+        let folder = url.deletingLastPathComponent().path
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        return names.sorted().filter { $0.hasPrefix(url.lastPathComponent + ".old-") }
+            .compactMap { try? SiteKeys.load(from: "\(folder)/\($0)") }
     }
 
     /// From here on what is sealed in the database belongs to `keys.site`. What the parent does not share is signed again.
@@ -77,6 +95,7 @@ package enum Incarnation {
             try link.save(db)
         }
         try set(db, keys.site)
+        try Meta.set(db, putBackKey, 0)
     }
 }
 
@@ -88,7 +107,8 @@ extension SyncSession {
     /// Whether keys, database and anchors tell already, without the parent, that something was put back.
     func isPutBack(_ scopes: [ScopeID]) async throws(Failure) -> Bool {
         let own = replica.keys.site
-        let known = try await read { try Incarnation.site($0) }
+        let (known, isTold) = try await read { (try Incarnation.site($0), try Incarnation.isPutBack($0)) }
+        if isTold { return true }
         guard let known else {
             try await write { try Incarnation.set($0, own) }
             return false
@@ -120,9 +140,38 @@ extension SyncSession {
 
     /// Goes on as a new site: asks the parent with the old keys, then takes the new ones. May be broken off anywhere and repeated.
     func reincarnated() async throws(Failure) -> SyncSession {
+        try replica.wasPutBack()
         let keys = try Incarnation.prepare(replica.keysPath)
         let own = replica.keys.site
-        let (predecessor, scopes) = try await read { (try Incarnation.site($0) ?? own, try ScopeLink.all($0)) }
+        let predecessor = try await read { try Incarnation.site($0) ?? own }
+        do throws(Failure) {
+            try await introduce(keys, after: predecessor, by: client)
+        } catch {
+            guard client.lastRefusal?.code == .unauthenticated, try await introduce(knownBefore: keys) else { throw error }
+        }
+        KillPoint.reach("incarnation.commit", in: replica.directory)
+        try Incarnation.promote(keys, over: replica.keys, home: replica.directory, path: replica.keysPath)
+        return SyncSession(replica: replica.succeeded(by: keys), client: client.signing(with: keys), hub: hub, now: now)
+    }
+
+    /// A parent that was put back may not know this incarnation, but one before it: that one's keys introduce `keys`.
+    ///
+    /// - Returns: whether one was known there.
+    func introduce(knownBefore keys: SiteKeys) async throws(Failure) -> Bool {
+        for old in Incarnation.older(replica.keysPath) where old.site != keys.site {
+            let line = client.signing(with: old)
+            do throws(Failure) {
+                try await introduce(keys, after: old.site, by: line)
+                return true
+            } catch {
+                guard line.lastRefusal?.code == .unauthenticated else { throw error }
+            }
+        }
+        return false
+    }
+
+    private func introduce(_ keys: SiteKeys, after predecessor: SiteID, by client: HubClient) async throws(Failure) {
+        let scopes = try await read { try ScopeLink.all($0) }
         var shared: [ScopeID: (seq: Seq, chain: ContentHash)] = [:]
         for start in stride(from: 0, to: max(scopes.count, 1), by: Self.scopesPerRequest) {
             let batch = Array(scopes[min(start, scopes.count)..<min(start + Self.scopesPerRequest, scopes.count)])
@@ -136,9 +185,6 @@ extension SyncSession {
         }
         let points = shared
         try await write { try Incarnation.adopt($0, keys, shared: points) }
-        KillPoint.reach("incarnation.commit", in: replica.directory)
-        try Incarnation.promote(keys, home: replica.directory, path: replica.keysPath)
-        return SyncSession(replica: replica.succeeded(by: keys), client: client.signing(with: keys), hub: hub, now: now)
     }
 
     /// Where the newest segments sealed here end, newest first.

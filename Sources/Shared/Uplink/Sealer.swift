@@ -59,23 +59,28 @@ package struct Sealer {
         let last = first.advanced(by: body.changeCount - 1)
         let sealed = try SegmentCodec.seal(
             body: body, kind: .changes, scope: scope, site: site, firstSeq: first, lastSeq: last, cursor: link.cursor,
-            epoch: link.cursor.epoch, previousHash: link.chain, catalogueHash: catalogue.hash,
+            epoch: link.epoch, previousHash: link.chain, catalogueHash: catalogue.hash,
             predictors: catalogue.predictors, level: Self.level, signingKey: key)
         try db.cachedStatement(
             sql: "INSERT INTO zz_outbox (scope, first, last, sealed_at, cells, raw_bytes, bytes) VALUES (?, ?, ?, ?, ?, ?, ?)"
         ).execute(arguments: [
             scope.key, first.rawValue, last.rawValue, now, cells, sealed.header.rawLength, Data(sealed.bytes),
         ])
-        try recordUnsettled(body, first: first)
+        try Pending.record(db, scope: scope, body, first: first)
         link.nextSeq = last.advanced(by: 1)
         link.chain = sealed.hash
         segments += 1
     }
+}
 
-    private func recordUnsettled(_ body: SegmentBody, first: Seq) throws {
+extension Pending {
+    /// Notes what the changes of a segment say: it waits until the parent has merged it.
+    static func record(_ db: Database, scope: ScopeID, _ body: SegmentBody, first: Seq) throws {
         let insert = try HotStatement(
             db,
-            "INSERT INTO zz_unsettled (scope, seq, form, id, fields_low, fields_high, life) VALUES (?, ?, ?, ?, ?, ?, ?)")
+            """
+            INSERT OR IGNORE INTO zz_unsettled (scope, seq, form, id, fields_low, fields_high, life) VALUES (?, ?, ?, ?, ?, ?, ?)
+            """)
         var seq = first.rawValue
         for form in body.forms {
             for index in 0..<form.count {
@@ -91,9 +96,7 @@ package struct Sealer {
             }
         }
     }
-}
 
-extension Pending {
     /// Looks a row up; call with the page's `merged`, before that is stored.
     package static func load(
         _ db: Database, scope: ScopeID, form: FormNumber, row: RowID, mergedUpTo merged: Seq

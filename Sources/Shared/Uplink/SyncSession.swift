@@ -102,6 +102,10 @@ package struct SyncSession: Sendable {
         for scope in scopes {
             if let standing = standings[scope], standing.refused == nil, try await isOvertaken(scope, standing) { return false }
         }
+        for scope in scopes {
+            guard let standing = standings[scope], standing.refused == nil else { continue }
+            standings[scope] = try await enter(scope, standing)
+        }
         var pushed: [ScopeID] = []
         for scope in scopes {
             guard let standing = standings[scope] else { continue }
@@ -134,7 +138,13 @@ package struct SyncSession: Sendable {
     // MARK: hello
 
     private func hello(_ scopes: [ScopeID]) async throws(Failure) -> [ScopeID: ScopeStanding] {
-        var standings = try await hello(scopes, describing: false)
+        var standings: [ScopeID: ScopeStanding]
+        do throws(Failure) {
+            standings = try await hello(scopes, describing: false)
+        } catch {
+            guard client.lastRefusal?.code == .unauthenticated, try await introduce(knownBefore: replica.keys) else { throw error }
+            standings = try await hello(scopes, describing: false)
+        }
         let unknown = standings.filter { $0.value.unknown == true }.map(\.key)
         if !unknown.isEmpty {
             standings.merge(try await hello(unknown, describing: true)) { _, new in new }
@@ -150,9 +160,13 @@ package struct SyncSession: Sendable {
                 let backlog = try Int.fetchOne(
                     db, sql: "SELECT coalesce(sum(length(bytes)), 0) FROM zz_outbox WHERE scope = ? AND last > ?",
                     arguments: [scope.key, link.received.rawValue])!
-                return ScopeHello(
+                var hello = ScopeHello(
                     scope: scope.description, lastSeq: link.sealed.rawValue, chain: link.chain.base64,
                     cursor: link.cursor.rawValue, backlog: backlog, school: nil)
+                hello.epoch = link.epoch
+                hello.received = link.received.rawValue
+                hello.made = try KeptPage.newest(db, scope)
+                return hello
             }
         }
         var described = hellos
@@ -167,6 +181,7 @@ package struct SyncSession: Sendable {
         for standing in reply.scopes {
             guard let scope = ScopeID(standing.scope), scopes.contains(scope) else { continue }
             standings[scope] = standing
+            standings[scope]!.epoch = reply.epoch
         }
         return standings
     }
@@ -200,7 +215,7 @@ package struct SyncSession: Sendable {
             let isBroken = after == received && standing.partLast == segment.last.rawValue
             let reply = try await client.putSegment(
                 scope, replica.keys.site, segment.first, segment.last, bytes: segment.bytes,
-                from: isBroken ? standing.partOffset ?? 0 : 0)
+                from: isBroken ? standing.partOffset ?? 0 : 0, cut: segment.cut)
             guard reply.received else {
                 throw Failure(
                     .noConnection, "The hub holds only part of segment \(segment.first)-\(segment.last).",
@@ -227,17 +242,19 @@ package struct SyncSession: Sendable {
         let last: Seq
         let bytes: [UInt8]
         let rawBytes: Int
+        let cut: Position?
     }
 
     private func nextSegment(_ scope: ScopeID, after: Seq) async throws(Failure) -> Outgoing? {
         try await read { db in
             try Row.fetchOne(
                 db,
-                sql: "SELECT first, last, bytes, raw_bytes FROM zz_outbox WHERE scope = ? AND first > ? ORDER BY first LIMIT 1",
+                sql: "SELECT first, last, bytes, raw_bytes, cut FROM zz_outbox WHERE scope = ? AND first > ? ORDER BY first LIMIT 1",
                 arguments: [scope.key, after.rawValue]
             ).map {
                 Outgoing(
-                    first: Seq($0["first"]), last: Seq($0["last"]), bytes: Array($0["bytes"] as Data), rawBytes: $0["raw_bytes"])
+                    first: Seq($0["first"]), last: Seq($0["last"]), bytes: Array($0["bytes"] as Data), rawBytes: $0["raw_bytes"],
+                    cut: ($0["cut"] as Int64?).map { Position($0) })
             }
         }
     }
@@ -264,7 +281,7 @@ package struct SyncSession: Sendable {
         var cursor = try await read { try ScopeLink.load($0, scope)!.cursor }
         while cursor < logEnd {
             guard let bytes = try await client.logPage(scope, after: cursor, bytesMax: Self.pageBytesMax) else { return }
-            let (body, page) = try openPage(bytes, scope: scope, after: cursor)
+            let (body, page, mark) = try openPage(bytes, scope: scope, after: cursor)
             let replica = replica
             let now = now()
             let summary = try await write { db in
@@ -276,6 +293,7 @@ package struct SyncSession: Sendable {
                 link.merged = merged
                 // That a row was judged is believed only from a page that reaches the log's end.
                 if page.upTo == page.logEnd { link.judged = merged }
+                try KeptPage.keep(db, scope, bytes, page, mark: mark, epoch: link.epoch)
                 try Pending.settle(db, scope: scope, upTo: merged, judged: link.judged)
                 try link.save(db)
                 KillPoint.reach(replica.killPoints.page, in: replica.directory)
@@ -291,7 +309,7 @@ package struct SyncSession: Sendable {
 
     private func openPage(
         _ bytes: [UInt8], scope: ScopeID, after: Position
-    ) throws(Failure) -> (SegmentBody, LogPageInfo) {
+    ) throws(Failure) -> (SegmentBody, LogPageInfo, mark: ContentHash) {
         do {
             let key = try Curve25519.Signing.PublicKey(rawRepresentation: hub.signing)
             let verified = try SegmentCodec.verify(bytes, key: key)
@@ -301,7 +319,7 @@ package struct SyncSession: Sendable {
                     .refusedByPeer, "The hub sent a log page that does not continue at \(after).",
                     next: "Sync again; tell the hub's operator if it stays.")
             }
-            return (body, page)
+            return (body, page, verified.header.previousHash)
         } catch let failure as Failure {
             throw failure
         } catch {

@@ -17,6 +17,7 @@ package enum UplinkSchema {
           next_seq INT NOT NULL DEFAULT 1,      -- the next change sealed gets this
           chain BLOB NOT NULL,                  -- hash of the newest segment sealed, 32 zero bytes before the first
           cursor INT NOT NULL DEFAULT 0,        -- the parent's log is held up to here
+          epoch INT NOT NULL DEFAULT 0,         -- the parent's epoch in which both last agreed on that; 0 before the first hello
           received INT NOT NULL DEFAULT 0,      -- the parent holds our changes up to this seq
           merged INT NOT NULL DEFAULT 0,        -- the parent has merged them up to here, as of the cursor
           judged INT NOT NULL DEFAULT 0,        -- the same, from a page that reached the end of the parent's log
@@ -32,9 +33,28 @@ package enum UplinkSchema {
           sealed_at INT NOT NULL,
           cells INT NOT NULL,
           raw_bytes INT NOT NULL,
+          cut INT,                              -- a parent that was put back: its authors had seen no more than this
           bytes BLOB NOT NULL,
           PRIMARY KEY (scope, first)
         ) STRICT, WITHOUT ROWID;
+
+        -- The parent's log pages as they came, for a parent that loses them.
+        CREATE TABLE zz_page (
+          number INTEGER PRIMARY KEY,
+          scope INT NOT NULL,
+          up_to INT NOT NULL,                   -- the cursor that it gave
+          made INT NOT NULL,                    -- where the parent's log ended when it was made
+          mark BLOB NOT NULL,                   -- which transaction that was
+          bytes BLOB NOT NULL
+        ) STRICT;
+        CREATE INDEX zz_page_scope ON zz_page (scope, number);
+
+        -- Pages that a parent which was put back has lost: handed back, and kept until what is in them has come down again.
+        CREATE TABLE zz_returned (
+          number INTEGER PRIMARY KEY,
+          scope INT NOT NULL,
+          bytes BLOB NOT NULL
+        ) STRICT;
 
         -- A row that waits: which fields of it went up with which seq. Settled rows stand nowhere.
         CREATE TABLE zz_unsettled (
@@ -57,6 +77,7 @@ package struct ScopeLink: Sendable {
     package var nextSeq: Seq
     package var chain: ContentHash
     package var cursor: Position
+    package var epoch: Int
     package var received: Seq
     package var merged: Seq
     package var judged: Seq
@@ -70,7 +91,7 @@ package struct ScopeLink: Sendable {
             db.cachedStatement(sql: "SELECT * FROM zz_link WHERE scope = ?"), arguments: [scope.key])
         else { return nil }
         return ScopeLink(
-            scope: scope, nextSeq: Seq(row["next_seq"]), chain: ContentHash(bytes: row["chain"] as Data) ?? .none, cursor: Position(row["cursor"]),
+            scope: scope, nextSeq: Seq(row["next_seq"]), chain: ContentHash(bytes: row["chain"] as Data) ?? .none, cursor: Position(row["cursor"]), epoch: row["epoch"],
             received: Seq(row["received"]), merged: Seq(row["merged"]), judged: Seq(row["judged"]),
             lastSync: row["last_sync"])
     }
@@ -87,11 +108,11 @@ package struct ScopeLink: Sendable {
     package func save(_ db: Database) throws {
         try db.cachedStatement(
             sql: """
-                UPDATE zz_link SET next_seq = ?, chain = ?, cursor = ?, received = ?, merged = ?, judged = ?, last_sync = ?
+                UPDATE zz_link SET next_seq = ?, chain = ?, cursor = ?, epoch = ?, received = ?, merged = ?, judged = ?, last_sync = ?
                 WHERE scope = ?
                 """
         ).execute(arguments: [
-            nextSeq.rawValue, Data(chain.bytes), cursor.rawValue, received.rawValue, merged.rawValue, judged.rawValue, lastSync,
+            nextSeq.rawValue, Data(chain.bytes), cursor.rawValue, epoch, received.rawValue, merged.rawValue, judged.rawValue, lastSync,
             scope.key,
         ])
     }

@@ -79,6 +79,21 @@ extension HubClient {
         try await json(.post, WirePath.hello, request, as: HelloReply.self)
     }
 
+    package func survivors(_ request: SurvivorsRequest) async throws(Failure) -> SurvivorsReply {
+        try await json(.post, WirePath.survivors, request, as: SurvivorsReply.self)
+    }
+
+    package func agree(_ request: AgreedRequest) async throws(Failure) -> AgreedReply {
+        try await json(.post, WirePath.agreed, request, as: AgreedReply.self)
+    }
+
+    /// Hands one of the hub's own pages back.
+    package func giveBack(_ scope: ScopeID, page: [UInt8], survived: Position) async throws(Failure) {
+        _ = try await call(
+            WireRequest(
+                .post, WirePath.returned(scope, survived: survived), headers: ["Content-Type": "application/octet-stream"], body: page))
+    }
+
     package func incarnate(_ request: IncarnationRequest) async throws(Failure) -> IncarnationReply {
         try await json(.post, WirePath.incarnation, request, as: IncarnationReply.self)
     }
@@ -117,11 +132,13 @@ extension HubClient {
 
     /// Sends one segment, from `offset` on, and goes on after each break as long as the tries move the offset.
     ///
-    /// - Parameter bytes: the whole segment, whatever the offset.
+    /// - Parameters:
+    ///   - bytes: the whole segment, whatever the offset.
+    ///   - cut: what its authors had seen of a hub that was put back since; nil where the segment says it.
     /// - Returns: the hub's last word: `received`, or the offset to continue at.
     /// - Throws: `Failure(.noConnection)` when the line does not come back; what arrived stays at the hub.
     package func putSegment(
-        _ scope: ScopeID, _ site: SiteID, _ first: Seq, _ last: Seq, bytes: [UInt8], from offset: Int = 0
+        _ scope: ScopeID, _ site: SiteID, _ first: Seq, _ last: Seq, bytes: [UInt8], from offset: Int = 0, cut: Position? = nil
     ) async throws(Failure) -> UploadReply {
         precondition(!bytes.isEmpty, "there is no empty segment")
         let target = WirePath.segment(scope, site, first, last)
@@ -132,7 +149,7 @@ extension HubClient {
             var failure: Failure?
             var isWrongOffset = false
             do throws(CallError) {
-                standing = try await put(target, bytes, from: start)
+                standing = try await put(target, bytes, from: start, cut: cut)
             } catch {
                 // Three ways to lose the place: the line broke, the hub failed, the hub holds another offset.
                 isWrongOffset = error.refusal?.code == .wrongOffset
@@ -153,8 +170,10 @@ extension HubClient {
         return standing
     }
 
-    private func put(_ target: String, _ bytes: [UInt8], from offset: Int) async throws(CallError) -> UploadReply {
-        let target = "\(target)?offset=\(offset)&size=\(bytes.count)"
+    private func put(
+        _ target: String, _ bytes: [UInt8], from offset: Int, cut: Position?
+    ) async throws(CallError) -> UploadReply {
+        let target = "\(target)?offset=\(offset)&size=\(bytes.count)" + (cut.map { "&cut=\($0.rawValue)" } ?? "")
         let request = WireRequest(
             .put, target, headers: ["Content-Type": "application/octet-stream"], body: bytes, uploadOffset: offset)
         let reply = try await exchange(request)

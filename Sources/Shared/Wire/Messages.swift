@@ -83,6 +83,11 @@ package struct ScopeHello: Codable, Sendable {
     package var backlog: Int
     /// Sent when the parent does not know the school yet or its description changed.
     package var school: SchoolInfo?
+    /// What the child knows of the parent's past, by which a parent that was put back learns it: its epoch, where its log ended
+    /// when it made the child's newest page, and up to which seq it has acknowledged the child's changes.
+    package var epoch: Int?
+    package var made: PageMark?
+    package var received: Int64?
     package init(scope: String, lastSeq: Int64, chain: String, cursor: Int64, backlog: Int, school: SchoolInfo?) {
         self.scope = scope
         self.lastSeq = lastSeq
@@ -122,6 +127,8 @@ package struct ScopeStanding: Codable, Sendable {
     package var unknown: Bool?
     /// Why the hub will not take this scope from this child; nil when it will.
     package var refused: String?
+    /// The hub's epoch, as the whole reply says it.
+    package var epoch: Int?
     package init(
         scope: String, received: Int64, chain: String, merged: Int64, logEnd: Int64, unknown: Bool? = nil,
         refused: String? = nil
@@ -133,6 +140,59 @@ package struct ScopeStanding: Codable, Sendable {
         self.logEnd = logEnd
         self.unknown = unknown
         self.refused = refused
+    }
+}
+
+/// Where a hub's log ended when it made a page, and the mark of that transaction (base64): numbers come again after a restore,
+/// marks do not.
+package struct PageMark: Codable, Hashable, Sendable {
+    package var position: Int64
+    package var mark: String
+    package init(position: Int64, mark: String) {
+        self.position = position
+        self.mark = mark
+    }
+}
+
+/// `POST /v1/survivors`: which of a child's pages were made from a log that the hub still has.
+package struct SurvivorsRequest: Codable, Sendable {
+    package var scope: String
+    /// Newest first.
+    package var pages: [PageMark]
+    package init(scope: String, pages: [PageMark]) {
+        self.scope = scope
+        self.pages = pages
+    }
+}
+
+package struct SurvivorsReply: Codable, Sendable {
+    /// Index of the newest that survives; nil when none of them does.
+    package var newest: Int?
+    package init(newest: Int?) { self.newest = newest }
+}
+
+/// `POST /v1/agreed`: all that a child held beyond what survived is handed back. What it sealed up to `sealed` had seen no more
+/// than `base`.
+package struct AgreedRequest: Codable, Sendable {
+    package var scope: String
+    package var epoch: Int
+    package var base: Int64
+    package var sealed: Int64
+    package init(scope: String, epoch: Int, base: Int64, sealed: Int64) {
+        self.scope = scope
+        self.epoch = epoch
+        self.base = base
+        self.sealed = sealed
+    }
+}
+
+/// Where the child stands after that.
+package struct AgreedReply: Codable, Sendable {
+    package var received: Int64
+    package var merged: Int64
+    package init(received: Int64, merged: Int64) {
+        self.received = received
+        self.merged = merged
     }
 }
 
@@ -296,6 +356,10 @@ package enum WirePath {
     package static func segment(_ scope: ScopeID, _ site: SiteID, _ first: Seq, _ last: Seq) -> String {
         "/v1/segments/\(scope)/\(site)/\(first)-\(last)"
     }
+    package static let survivors = "/v1/survivors"
+    package static let agreed = "/v1/agreed"
+    /// A page of this hub's own log, handed back by a child: `survived` is the newest position that both are sure of.
+    package static func returned(_ scope: ScopeID, survived: Position) -> String { "/v1/returned/\(scope)?survived=\(survived.rawValue)" }
     package static func log(_ scope: ScopeID) -> String { "/v1/log/\(scope)" }
     package static func receipt(_ scope: ScopeID) -> String { "/v1/receipt/\(scope)" }
 }

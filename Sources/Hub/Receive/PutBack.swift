@@ -1,0 +1,148 @@
+// A hub that was put back from a backup: how it learns of it, and what it does first.
+//
+// It learns of it (1) from its inbox, where the database alone was put back: the inbox notes, durably and before anyone is told,
+// up to where the log has been merged or shown; (2) from its children, where everything was put back: a child names its epoch,
+// the page that was made last for it and what was acknowledged to it; (3) from its parent, which holds more of it than it has.
+//
+// Two designs for (2): compare positions (short, but a hub that was put back numbers on, and soon passes every child), or give
+// each merge transaction a random mark that pages carry. The second: numbers come again, marks do not, so that a page is
+// known to be of a lost log however late its child comes.
+//
+// Then it starts an epoch above every one that it has heard of, and is a new site towards its parent. Segments of the inbox that
+// the database has lost wait until their child has told with which cursor they are to be judged.
+
+import Crypto
+import Foundation
+import GRDB
+import Shared
+
+extension HubHome {
+    /// - Parameter known: the highest epoch that someone else has heard of.
+    package func startEpoch(above known: Int = 0) throws {
+        // First, and repeatable: what the database lost is not merged.
+        let merged = try database.read { db in
+            try inbox.chains().map { ($0.scope, $0.site, try Incarnations.lastMerge(db, scope: $0.scope, of: $0.site).seq) }
+        }
+        try inbox.awaitAgreement(after: merged)
+        let next = try database.write { db in
+            let ends = try Row.fetchAll(db, sql: "SELECT scope, log_end FROM zz_scope").map {
+                (ScopeID(key: $0["scope"]), Position($0["log_end"] as Int64))
+            }
+            let next = max(known, ends.map(\.1.epoch).max() ?? 0, Int(try Meta.integer(db, "epoch") ?? 1)) + 1
+            try Meta.set(db, "epoch", next)
+            try Incarnation.notePutBack(db)
+            // Every log goes on in the new epoch, whoever writes next.
+            for (scope, _) in ends {
+                var store = try SQLiteScopeStore(db, scope: scope)
+                try store.append(Extent(), upTo: Position(epoch: next, counter: 1))
+            }
+            return next
+        }
+        set(epoch: next)
+    }
+
+    /// The parent, or what lies in this home, tells that it was put back: the children must learn of it.
+    func notePutBackAbove() throws {
+        let isKnown = try database.read { try Incarnation.isPutBack($0) }
+        if !isKnown { try startEpoch() }
+    }
+
+    /// Whether the database knows less than what was merged or shown from it.
+    func isBehindInbox() throws -> Bool {
+        let ends = try database.read { db in
+            try Row.fetchAll(db, sql: "SELECT scope, log_end FROM zz_scope").map { ($0["scope"] as Int64, $0["log_end"] as Int64) }
+        }
+        let served = try inbox.served()
+        return ends.contains { scope, end in (served[ScopeID(key: scope)] ?? .none) > Position(end) }
+    }
+}
+
+/// The mark of the transaction at which a log ended: what a page carries in place of a chain.
+enum LogMark {
+    static func at(_ db: Database, _ scope: ScopeID, _ end: Position) throws -> ContentHash? {
+        try Int64.fetchOne(
+            db.cachedStatement(sql: "SELECT mark FROM zz_extent WHERE scope = ? AND last = ?"), arguments: [scope.key, end.rawValue]
+        ).map { mark in
+            var writer = ByteWriter()
+            writer.fixed(UInt64(bitPattern: mark))
+            writer.fixed(UInt64(bitPattern: end.rawValue))
+            return ContentHash(of: writer.bytes)
+        }
+    }
+
+    static func survives(_ db: Database, _ scope: ScopeID, _ page: PageMark) throws -> Bool {
+        try at(db, scope, Position(page.position))?.base64 == page.mark
+    }
+}
+
+extension HubService {
+    /// A child that knows of more than there is here shows that this hub was put back. One of an older epoch tells nothing new.
+    func notePutBack(_ hello: ScopeHello, _ scope: ScopeID, _ site: KnownSite) async throws {
+        guard let epoch = hello.epoch, epoch > 0 else { return }
+        try home.refreshEpoch()
+        guard epoch >= home.epoch else { return }
+        let held = try home.inbox.head(scope, site.site).last
+        let isLost = try await home.database.read { db in
+            let survives = try hello.made.map { try LogMark.survives(db, scope, $0) } ?? true
+            return epoch > home.epoch || !survives || Seq(hello.received ?? 0) > held
+        }
+        if isLost { try home.startEpoch(above: epoch) }
+    }
+
+    package func survivors(_ request: SurvivorsRequest, from site: KnownSite) async throws -> SurvivorsReply {
+        let scope = try await own(request.scope, site)
+        return try await home.database.read { db in
+            SurvivorsReply(newest: try request.pages.firstIndex { try LogMark.survives(db, scope, $0) })
+        }
+    }
+
+    /// A child hands back one of this hub's own pages: what it holds of a log that is lost here.
+    package func takeBack(_ bytes: [UInt8], _ scope: ScopeID, survived: Position) async throws {
+        let body: SegmentBody
+        let header: SegmentHeader
+        do {
+            let verified = try SegmentCodec.verify(bytes, key: home.keys.signing.publicKey)
+            (header, body) = (verified.header, try SegmentCodec.decode(verified, predictors: home.catalogue.predictors))
+        } catch {
+            throw WireError(.badSegment, "this is no page that this hub has made: \(error)")
+        }
+        guard header.kind == .logPage, header.scope == scope, header.site == home.keys.site, let page = body.page else {
+            throw WireError(.badSegment, "this is no page of scope \(scope) that this hub has made")
+        }
+        let (home, now) = (home, now())
+        try await home.database.write { db in
+            var taker = try TakeBack(db, home, scope, page, epoch: header.epoch, survived: survived, now: now)
+            try taker.take(body)
+        }
+        try await ClaimKeeper(home: home).update(scope: scope)
+    }
+
+    package func agree(_ request: AgreedRequest, from site: KnownSite) async throws -> AgreedReply {
+        let scope = try await own(request.scope, site)
+        try home.refreshEpoch()
+        guard request.epoch == home.epoch else {
+            throw WireError(.busy, "this hub has begun epoch \(home.epoch) meanwhile; say hello again")
+        }
+        let (line, older) = try await home.database.read { db in
+            (
+                try Incarnations.line(db, scope: scope, of: site.site, before: Seq(request.sealed).advanced(by: 1)),
+                try Incarnations.older(db, than: site.site)
+            )
+        }
+        for (member, before) in line { try home.inbox.agree(scope, member, before: before, base: Position(request.base)) }
+        // What an older incarnation sent beyond the copy: nobody will come and tell what its authors had seen.
+        for site in older { try home.inbox.agree(scope, site, before: Seq(.max), base: .none) }
+        await worker.wake()
+        let received = try home.inbox.head(scope, site.site).last
+        return try await home.database.read { db in
+            let store = try SQLiteScopeStore(db, scope: scope)
+            return AgreedReply(received: received.rawValue, merged: try Incarnations.merged(db, store, of: site.site).rawValue)
+        }
+    }
+
+    private func own(_ text: String, _ site: KnownSite) async throws -> ScopeID {
+        guard let scope = ScopeID(text) else { throw WireError(.malformed, "'\(text)' is no scope") }
+        try await checkAccess(scope, site)
+        return scope
+    }
+}

@@ -1,0 +1,125 @@
+// A parent that was put back from a backup, seen from its child (DESIGN section 3, "A restored hub").
+//
+// The parent's epoch is higher than the one in which both last agreed. Before anything is sent or fetched the child seals under
+// the old cursor, hands back the pages that the parent made from a log that it has lost, and cuts its cursor, and that of all
+// it sealed before, to the end of its last page made from the log that survived. What the lost time had called merged is owed
+// again. Broken off anywhere, all of it is repeated; handing a page back twice is harmless.
+//
+// Two designs for what is handed back: the newest entry of each cell, signed by the child, or the parent's own pages as they
+// came. The second: the parent finds its own signature on them and need not believe anybody, and a page says what the log had
+// merged when it was made.
+
+import Foundation
+import GRDB
+
+/// Pages as they came. They stay: no parent says yet that its backup holds them.
+enum KeptPage {
+    static func keep(
+        _ db: Database, _ scope: ScopeID, _ bytes: [UInt8], _ page: LogPageInfo, mark: ContentHash, epoch: Int
+    ) throws {
+        try db.cachedStatement(sql: "INSERT INTO zz_page (scope, up_to, made, mark, bytes) VALUES (?, ?, ?, ?, ?)")
+            .execute(arguments: [scope.key, page.upTo.rawValue, page.logEnd.rawValue, Data(mark.bytes), Data(bytes)])
+        guard page.upTo == page.logEnd else { return }
+        // All that was handed back has come down again by now, in pages of the present epoch.
+        try db.cachedStatement(sql: "DELETE FROM zz_returned WHERE scope = ?").execute(arguments: [scope.key])
+    }
+
+    static func newest(_ db: Database, _ scope: ScopeID) throws -> PageMark? { try marks(db, scope, limit: 1).first }
+
+    /// Newest first.
+    static func marks(_ db: Database, _ scope: ScopeID, limit: Int) throws -> [PageMark] {
+        try Row.fetchAll(
+            db.cachedStatement(sql: "SELECT made, mark FROM zz_page WHERE scope = ? ORDER BY number DESC LIMIT ?"),
+            arguments: [scope.key, limit]
+        ).map { PageMark(position: $0["made"], mark: ($0["mark"] as Data).base64EncodedString()) }
+    }
+
+    /// Sets the newest pages aside, to be handed back until they have come down again.
+    static func setAside(_ db: Database, _ scope: ScopeID, newest count: Int) throws {
+        try db.execute(
+            sql: """
+                INSERT INTO zz_returned (scope, bytes) SELECT scope, bytes FROM
+                  (SELECT number, scope, bytes FROM zz_page WHERE scope = ? ORDER BY number DESC LIMIT ?) ORDER BY number
+                """, arguments: [scope.key, count])
+        try db.execute(
+            sql: "DELETE FROM zz_page WHERE number IN (SELECT number FROM zz_page WHERE scope = ? ORDER BY number DESC LIMIT ?)",
+            arguments: [scope.key, count])
+    }
+}
+
+extension SyncSession {
+    private static let marksMax = 20_000
+
+    /// Agrees with a parent in a new epoch on what both still have.
+    ///
+    /// - Returns: where the child stands then.
+    func enter(_ scope: ScopeID, _ standing: ScopeStanding) async throws(Failure) -> ScopeStanding {
+        guard let epoch = standing.epoch else { return standing }
+        let link = try await read { try ScopeLink.load($0, scope)! }
+        if link.epoch == epoch { return standing }
+        guard link.epoch > 0 else {
+            try await write { db in
+                var link = try ScopeLink.load(db, scope)!
+                link.epoch = epoch
+                try link.save(db)
+            }
+            return standing
+        }
+        let replica = replica
+        let now = now()
+        // Under the old epoch and cursor.
+        let marks = try await write { db in
+            _ = try replica.seal(db, scope: scope, now: now)
+            return try KeptPage.marks(db, scope, limit: Self.marksMax)
+        }
+        let lost = try await client.survivors(SurvivorsRequest(scope: scope.description, pages: marks)).newest ?? marks.count
+        let base = try await write { db in
+            try KeptPage.setAside(db, scope, newest: lost)
+            let newest = try Row.fetchOne(
+                db, sql: "SELECT up_to, made FROM zz_page WHERE scope = ? ORDER BY number DESC LIMIT 1", arguments: [scope.key])
+            return (cursor: Position(newest?["up_to"] ?? 0), survived: Position(newest?["made"] ?? 0))
+        }
+        for page in try await read({ db in
+            try Data.fetchAll(db, sql: "SELECT bytes FROM zz_returned WHERE scope = ? ORDER BY number", arguments: [scope.key])
+        }) {
+            try await client.giveBack(scope, page: Array(page), survived: base.survived)
+        }
+        return try await agree(scope, epoch, base: base.cursor, standing)
+    }
+
+    private func agree(
+        _ scope: ScopeID, _ epoch: Int, base: Position, _ standing: ScopeStanding
+    ) async throws(Failure) -> ScopeStanding {
+        let sealed = try await read { try ScopeLink.load($0, scope)!.sealed }
+        let reply = try await client.agree(
+            AgreedRequest(scope: scope.description, epoch: epoch, base: base.rawValue, sealed: sealed.rawValue))
+        let replica = replica
+        try await write { db in
+            var link = try ScopeLink.load(db, scope)!
+            link.epoch = epoch
+            link.cursor = min(link.cursor, base)
+            link.received = Seq(reply.received)
+            link.merged = min(link.merged, Seq(reply.merged))
+            link.judged = min(link.judged, link.merged)
+            try link.save(db)
+            try db.execute(
+                sql: "UPDATE zz_outbox SET cut = min(coalesce(cut, ?1), ?1) WHERE scope = ?2 AND last > ?3",
+                arguments: [base.rawValue, scope.key, link.merged.rawValue])
+            try Self.owe(db, replica, scope, after: link.merged)
+        }
+        var agreed = standing
+        (agreed.received, agreed.merged, agreed.partLast) = (reply.received, reply.merged, nil)
+        return agreed
+    }
+
+    /// What was called merged and is lost waits again.
+    private static func owe(_ db: Database, _ replica: any ChildReplica, _ scope: ScopeID, after merged: Seq) throws {
+        let segments = try Data.fetchAll(
+            db, sql: "SELECT bytes FROM zz_outbox WHERE scope = ? AND last > ? ORDER BY first", arguments: [scope.key, merged.rawValue])
+        for bytes in segments {
+            // Sealed here by this incarnation or one before it: the key is not asked.
+            let (header, body) = try SegmentCodec.decodeOwn(Array(bytes), predictors: replica.catalogue.predictors)
+            try Pending.record(db, scope: scope, body, first: header.firstSeq)
+        }
+    }
+}
