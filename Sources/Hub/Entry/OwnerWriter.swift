@@ -133,7 +133,7 @@ private struct ScopeBatch {
     private var store: SQLiteScopeStore
     private var next: Position
     private let seen: Position
-    private var ids = RecordIDs()
+    private var ids: RecordIDs
     private var touched: [(row: RowID, source: RoutedRow, isNew: Bool)] = []
     private var formerKeys: Set<String> = []
     private var errorsBefore: [RowID: Set<String>] = [:]
@@ -146,6 +146,7 @@ private struct ScopeBatch {
         store = try SQLiteScopeStore(db, scope: scope)
         seen = store.logEnd
         next = seen.next(inEpoch: home.epoch)
+        ids = RecordIDs(home, at: next)
     }
 
     mutating func write(_ row: RoutedRow, existing: OwnerWriter.Existing, _ report: inout OwnerReport) throws {
