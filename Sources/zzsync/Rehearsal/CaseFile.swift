@@ -25,7 +25,9 @@ struct CaseFile: Decodable {
     private static let keys = CodingKeys.allCases.map(\.rawValue) + ["policy"]
 
     /// In the order in which the casebook stands.
-    static let kinds = ["cell", "life", "twins", "rule", "reference", "clock", "newest", "late", "tiers", "decision", "restore"]
+    static let kinds = [
+        "cell", "life", "twins", "rule", "reference", "clock", "newest", "owner", "union", "late", "tiers", "decision", "restore",
+    ]
 
     struct Step: Decodable {
         var who: String
@@ -40,6 +42,8 @@ struct CaseFile: Decodable {
         /// add: the name by which later steps call the row; clone: the name of the second machine.
         var alias: String?
         var `as`: String?
+        /// put at a hub: the register that the value comes from.
+        var source: String?
         var set: [String: Scalar]?
         /// take: the candidate with these values, or "alive" / "dead".
         var take: [String: Scalar]?
@@ -67,14 +71,16 @@ struct CaseFile: Decodable {
         var history: [String: [Scalar]]?
         var author: [String: String]?
         var journal: Int?
+        /// Open change requests, as "column's value → value asked for".
+        var requests: [String]?
         var disputed: Int?
         /// Living rows of `form`.
         var rows: Int?
         var agree: Bool?
 
         enum CodingKeys: String, CodingKey, CaseIterable {
-            case who, `do`, note, row, form, alias, `as`, set, take, life, reason, explain, version, refused, years
-            case days, what, values, exists, cases, caseKind = "case_kind", candidates, findings, rules, history, author, journal, disputed
+            case who, `do`, note, row, form, alias, `as`, source, set, take, life, reason, explain, version, refused, years
+            case days, what, values, exists, cases, caseKind = "case_kind", candidates, findings, rules, history, author, journal, requests, disputed
             case rows, agree
         }
     }

@@ -135,7 +135,8 @@ struct Rehearsal {
     }
 
     private func author(_ step: CaseFile.Step) -> String {
-        step.as ?? (world.hubs[step.who] == nil ? "\(step.who) 业务员" : "\(step.who) 操作员")
+        let user = step.as ?? (world.hubs[step.who] == nil ? "\(step.who) 业务员" : "\(step.who) 操作员")
+        return step.source.map { Stamp.author(source: $0, user: user) } ?? user
     }
 
     private func describe(_ values: [String: Scalar]?) -> String {
@@ -259,6 +260,14 @@ struct Rehearsal {
         }
         if let count = step.journal {
             try must(try OperatorDesk(try world.hub(step.who)).journal().count, count, "entries of the journal at \(step.who)")
+        }
+        if let wanted = step.requests {
+            let found = try OperatorDesk(try world.hub(step.who)).requests().flatMap { request in
+                request.asked.map { asked in
+                    [request.stands, asked.values].map { $0.sorted { $0.key < $1.key }.map(\.value).joined(separator: " | ") }.joined(separator: " → ")
+                }
+            }
+            try must(found.sorted(), wanted.sorted(), "requests at \(step.who)")
         }
         if let count = step.disputed { try must(try world.node(step.who).status().openCases, count, "disputed rows at \(step.who)") }
     }
