@@ -11,7 +11,8 @@ struct HubCommand: AsyncParsableCommand {
         commandName: "hub", abstract: "A hub: collects from schools and hubs below, decides cases, forwards upward.",
         subcommands: [
             HubInit.self, HubServe.self, HubInvite.self, HubJoin.self, HubSchools.self, HubStatusCommand.self,
-            HubFindings.self, HubQuarantine.self, HubConflicts.self, HubPolicies.self, HubRequests.self, HubForward.self, HubDigest.self,
+            HubFindings.self, HubQuarantine.self, HubConflicts.self, HubPut.self, HubImport.self,
+            HubCompare.self, HubPolicies.self, HubRequests.self, HubForward.self, HubDigest.self,
         ])
 }
 

@@ -24,16 +24,21 @@ package struct ImportedRow: Sendable {
     package var values: [Int: Value]
     /// Fields whose column is missing or whose cell could not be read: said once, where it was found.
     package var unread: Set<Int> = []
-    package init(line: Int, values: [Int: Value], unread: Set<Int> = []) {
+    /// The school's code, in a workbook of several schools.
+    package var school: String?
+    package init(line: Int, values: [Int: Value], unread: Set<Int> = [], school: String? = nil) {
         self.line = line
         self.values = values
         self.unread = unread
+        self.school = school
     }
 }
 
 package struct WorkbookRows {
     /// The ministry's own limit for one workbook.
     package static let rowsMax = 5_000
+    /// The heading of the column that says which school a row belongs to.
+    package static let schoolColumn = "学校标识码"
 
     let form: Form
     let normaliser: Normaliser
@@ -41,9 +46,13 @@ package struct WorkbookRows {
     package private(set) var problems: [ImportProblem] = []
     private var columnOf: [Int: Int] = [:]        // field → column
     private var missing: Set<Int> = []
+    private let isRouted: Bool
+    private var routeColumn: Int?
 
-    package init(form: Form, catalogue: Catalogue) {
+    /// - Parameter isRouted: the rows belong to several schools, each named by its code.
+    package init(form: Form, catalogue: Catalogue, isRouted: Bool = false) {
         self.form = form
+        self.isRouted = isRouted
         normaliser = Normaliser(catalogue: catalogue)
     }
 
@@ -95,11 +104,12 @@ package struct WorkbookRows {
         for (column, cell) in header.cells.enumerated() where !cell.isBlank {
             let title = clean(cell.shown ?? "")
             let place = "\(WorkbookColumn.name(column))\(header.number)"
+            if isRouted, title == Self.schoolColumn { routeColumn = column }
             if titles.updateValue(column, forKey: title) != nil {
                 problem(header.number, place, "列标题“\(title)”重复", "请删除多余的一列")
             } else if let field = form.fields.firstIndex(where: { $0.title == title || $0.id == title }) {
                 columnOf[field] = column
-            } else {
+            } else if column != routeColumn {
                 let near = nearest(title, among: form.fields.map(\.title))
                 problem(
                     header.number, place, "“\(title)”不是\(form.title)的列标题",
@@ -135,7 +145,8 @@ package struct WorkbookRows {
                 unread.insert(field)
             }
         }
-        rows.append(ImportedRow(line: row.number, values: values, unread: unread))
+        let school = routeColumn.flatMap { row[$0].shown }.map { clean($0) }.flatMap { $0.isEmpty ? nil : $0 }
+        rows.append(ImportedRow(line: row.number, values: values, unread: unread, school: school))
     }
 
     private func value(_ cell: WorkbookCell, _ field: Field) throws(EntryProblem) -> Value {

@@ -26,7 +26,7 @@ struct CaseFile: Decodable {
 
     /// In the order in which the casebook stands.
     static let kinds = [
-        "cell", "life", "twins", "rule", "reference", "clock", "newest", "owner", "union", "late", "tiers", "decision", "restore",
+        "cell", "life", "twins", "rule", "reference", "clock", "newest", "owner", "union", "hub", "late", "tiers", "decision", "restore",
     ]
 
     struct Step: Decodable {
@@ -42,7 +42,9 @@ struct CaseFile: Decodable {
         /// add: the name by which later steps call the row; clone: the name of the second machine.
         var alias: String?
         var `as`: String?
-        /// put at a hub: the register that the value comes from.
+        /// add at a hub: the school's letter.
+        var school: String?
+        /// put and add at a hub: the register that the value comes from.
         var source: String?
         var set: [String: Scalar]?
         /// take: the candidate with these values, or "alive" / "dead".
@@ -79,7 +81,7 @@ struct CaseFile: Decodable {
         var agree: Bool?
 
         enum CodingKeys: String, CodingKey, CaseIterable {
-            case who, `do`, note, row, form, alias, `as`, source, set, take, life, reason, explain, version, refused, years
+            case who, `do`, note, row, form, alias, `as`, school, source, set, take, life, reason, explain, version, refused, years
             case days, what, values, exists, cases, caseKind = "case_kind", candidates, findings, rules, history, author, journal, requests, disputed
             case rows, agree
         }

@@ -123,7 +123,22 @@ struct Rehearsal {
     }
 
     private func add(_ step: CaseFile.Step, _ form: Form, _ values: [Int: Value]) throws -> RowID {
-        try world.node(step.who).add(form, values, author: author(step), years: clocks[step.who] ?? 0, days: world.clock.days)
+        if world.hubs[step.who] != nil { return try addAtHub(step, form, values) }
+        return try world.node(step.who).add(form, values, author: author(step), years: clocks[step.who] ?? 0, days: world.clock.days)
+    }
+
+    /// As `hub import` does: the hub's own row, beside one of its key that the school has typed.
+    private func addAtHub(_ step: CaseFile.Step, _ form: Form, _ values: [Int: Value]) throws -> RowID {
+        var whole: [Int: Value] = [:]
+        for (name, value) in form.example { whole[form.fieldIndex(id: name)!] = value }
+        whole.merge(values) { _, new in new }
+        let school = try world.schoolCode(step.school ?? "A")
+        let report = try OwnerWriter(world.hub(step.who)).write(
+            form, [RoutedRow(line: 0, school: school, values: whole)], author: author(step), existing: .refuse, now: world.clock.now)
+        guard report.isWritten, let id = report.ids.first.flatMap({ Int64($0) }) else {
+            throw Failure(.refused, report.errors.map(\.message).joined(separator: "; "), next: "Nothing was written.")
+        }
+        return RowID(id)
     }
 
     private func delete(_ step: CaseFile.Step, _ form: Form, _ row: RowID) throws {

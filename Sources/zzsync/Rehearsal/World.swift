@@ -203,9 +203,17 @@ final class World {
         return try hub.schools().reduce(0) { $0 + (try hub.digests(school: $1.code)[form.id]?.rows ?? 0) }
     }
 
+    /// The code of a school by its letter.
+    func schoolCode(_ letter: String) throws -> String {
+        guard let code = try nodes.first(where: { $0.key.hasPrefix(letter) })?.value.school()?.code else {
+            throw Failure(.usage, "There is no school '\(letter)' in this rehearsal.", next: "Name a node of it in nodes.")
+        }
+        return code
+    }
+
     /// The digest of every form of a school at every replica that holds it; one entry when they agree.
     func digests(school letter: String) throws -> [String: String] {
-        let code = try nodes.first { $0.key.hasPrefix(letter) }?.value.school()?.code ?? ""
+        let code = try schoolCode(letter)
         var digests: [String: String] = [:]
         for (name, node) in nodes where name.hasPrefix(letter) { digests[name] = Self.line(try node.digests()) }
         for (name, tier) in hubs { digests[name] = Self.line(try tier.home.digests(school: code)) }

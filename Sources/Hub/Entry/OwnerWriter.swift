@@ -1,0 +1,280 @@
+// An owner writes where it sits: rows of schools, at a hub, routed by school code. They are the hub's own writes: they go down at
+// the schools' next pull and up by forward, and the merge judges them like anybody's.
+//
+// Two designs for a row whose key a school has typed already: write onto the school's row (no twin; but it overwrites unasked what
+// somebody typed), or add the hub's own row beside it. The second: equal ones are merged by the system, others are a case of
+// kind twins. Only `put` and `--update`, which say so, write onto it.
+
+import Foundation
+import GRDB
+import Shared
+
+/// A row for a school, from a workbook or the terminal.
+package struct RoutedRow: Sendable {
+    package var line: Int
+    package var school: String
+    /// Field index → value; only these are written.
+    package var values: [Int: Value]
+    /// Fields that could not be read: said once, where they were found.
+    package var unread: Set<Int> = []
+    package init(line: Int, school: String, values: [Int: Value], unread: Set<Int> = []) {
+        self.line = line
+        self.school = school
+        self.values = values
+        self.unread = unread
+    }
+}
+
+package struct OwnerReport: Codable, Sendable {
+    package var form: String
+    package var rows: Int
+    package var added = 0
+    package var changed = 0
+    package var equal = 0
+    /// Added beside a row of the same key that the school had typed: merged by the system where equal, else a case.
+    package var twins = 0
+    package var twinsMerged = 0
+    package var errors: [ImportProblem] = []
+    package var warnings: [ImportProblem] = []
+    /// Nothing was written: a dry run, or there are errors.
+    package var isWritten = false
+    /// Row ids of what was added.
+    package var ids: [String] = []
+
+    enum CodingKeys: String, CodingKey {
+        case form, rows, added, changed, equal, twins, errors, warnings, ids, twinsMerged = "twins_merged", isWritten = "written"
+    }
+}
+
+package struct OwnerWriter: Sendable {
+    /// What becomes of a row whose key stands in its school already.
+    package enum Existing: Sendable {
+        /// One that a hub wrote is refused, one that the school typed gets a twin.
+        case refuse
+        /// Its filled fields are changed.
+        case update
+    }
+
+    package let home: HubHome
+    package init(_ home: HubHome) { self.home = home }
+
+    /// Writes all rows, or none: every error is found in one pass.
+    ///
+    /// - Parameter author: as `Stamp.author(source:user:)` for a register.
+    package func write(
+        _ form: Form, _ rows: [RoutedRow], author: String, existing: Existing, dryRun: Bool = false,
+        now: Int64 = Int64(Date().timeIntervalSince1970)
+    ) throws(Failure) -> OwnerReport {
+        do {
+            return try home.database.write { db in
+                var report = OwnerReport(form: form.id, rows: rows.count)
+                report.errors = duplicates(form, rows)
+                try db.inSavepoint {
+                    for (school, rows) in Dictionary(grouping: rows, by: \.school).sorted(by: { $0.key < $1.key }) {
+                        guard let scope = try HubHome.scope(db, school: school) else {
+                            report.errors += rows.map { Self.unknown($0) }
+                            continue
+                        }
+                        var batch = try ScopeBatch(db, home, form, scope: scope, author: author, now: now)
+                        for row in rows { try batch.write(row, existing: existing, &report) }
+                        try batch.finish(&report)
+                    }
+                    report.isWritten = !dryRun && report.errors.isEmpty
+                    return report.isWritten ? .commit : .rollback
+                }
+                report.errors.sort { ($0.line, $0.place) < ($1.line, $1.place) }
+                report.warnings.sort { ($0.line, $0.place) < ($1.line, $1.place) }
+                return report
+            }
+        } catch {
+            throw storeFailure(error, path: HubHome.databasePath(home.directory))
+        }
+    }
+
+    private static func unknown(_ row: RoutedRow) -> ImportProblem {
+        ImportProblem(
+            line: row.line, place: WorkbookRows.schoolColumn,
+            message: row.school.isEmpty ? "没有写明是哪所学校" : "本枢纽没有标识码为“\(row.school)”的学校",
+            fix: "请核对学校标识码（zzsync hub schools 列出全部）；新学校先用 zzsync hub invite 邀请", level: "error")
+    }
+
+    /// The same key twice for one school.
+    private func duplicates(_ form: Form, _ rows: [RoutedRow]) -> [ImportProblem] {
+        var first: [[String]: Int] = [:]
+        return rows.compactMap { row in
+            guard let key = form.keyValues(row.values) else { return nil }
+            let words = [form.keyScope == .school ? row.school : ""] + key.map(\.shown)
+            guard let line = first[words] else {
+                first[words] = row.line
+                return nil
+            }
+            return ImportProblem(
+                line: row.line, place: form.fields[form.key[0]].title, message: "\(key.map(\.shown).joined(separator: " "))与第\(line)行重复",
+                fix: "请删除重复的一行", level: "error")
+        }
+    }
+}
+
+extension Form {
+    /// The natural key, if all of it is there.
+    func keyValues(_ values: [Int: Value]) -> [Value]? {
+        let found = key.compactMap { values[$0] }.filter { $0 != .null }
+        return key.isEmpty || found.count < key.count ? nil : found
+    }
+}
+
+/// The rows of one school in one transaction.
+private struct ScopeBatch {
+    private let db: Database
+    private let home: HubHome
+    private let form: Form
+    private let by: Provenance
+    private var store: SQLiteScopeStore
+    private var next: Position
+    private let seen: Position
+    private var ids = RecordIDs()
+    private var touched: [(row: RowID, source: RoutedRow, isNew: Bool)] = []
+    private var formerKeys: Set<String> = []
+    private var errorsBefore: [RowID: Set<String>] = [:]
+
+    init(_ db: Database, _ home: HubHome, _ form: Form, scope: ScopeID, author: String, now: Int64) throws {
+        self.db = db
+        self.home = home
+        self.form = form
+        by = Provenance(writer: .hub, stamp: Stamp(origin: home.keys.site, author: author, time: now))
+        store = try SQLiteScopeStore(db, scope: scope)
+        seen = store.logEnd
+        next = seen.next(inEpoch: home.epoch)
+    }
+
+    mutating func write(_ row: RoutedRow, existing: OwnerWriter.Existing, _ report: inout OwnerReport) throws {
+        let present = try form.keyValues(row.values).map { try KeyLookup.rows(db, form, scope: store.scope, key: $0) } ?? []
+        let found = try store.load(form, present).values.sorted { $0.id < $1.id }
+        switch existing {
+        case .update:
+            if let first = found.first { return try change(first, row, &report) }
+        case .refuse:
+            if let own = found.first(where: { $0.lifeCell.by.writer == .hub || $0.lifeCell.by.writer == .parent }) {
+                let key = form.key.map { own.values[$0].shown }.joined(separator: " ")
+                report.errors.append(
+                    ImportProblem(
+                        line: row.line, place: form.fields[form.key[0]].title,
+                        message: "枢纽已写过这一行：\(form.path) \(key)（记录号 \(own.id)）", fix: "如需修改已有记录，请使用 --update；否则请删除这一行",
+                        level: "error"))
+                return
+            }
+            if !found.isEmpty { report.twins += 1 }
+        }
+        try add(row, &report)
+    }
+
+    private mutating func add(_ row: RoutedRow, _ report: inout OwnerReport) throws {
+        var new = MergeRow(form: form, id: ids.mint())
+        new.position = take()
+        new.put(life: .alive, by: by)
+        for (index, group) in form.groups.enumerated() { new.put(index, group.fields.map { row.values[$0] ?? .null }, by: by) }
+        try store.save([new])
+        try fill(new.id)
+        touched.append((new.id, row, true))
+        report.added += 1
+        report.ids.append(new.id.description)
+    }
+
+    /// What follows from other fields and was left empty.
+    private func fill(_ id: RowID) throws {
+        for field in form.fields {
+            guard let fill = field.fill else { continue }
+            try db.cachedStatement(
+                sql: """
+                    UPDATE \(form.table) AS this SET \(field.id) = (\(fill))
+                    WHERE scope = ? AND id = ? AND \(field.id) IS NULL AND (\(fill)) IS NOT NULL
+                    """
+            ).execute(arguments: [store.scope.key, id.rawValue])
+        }
+    }
+
+    private mutating func change(_ present: MergeRow, _ row: RoutedRow, _ report: inout OwnerReport) throws {
+        var changed = present
+        changed.position = next
+        for (index, group) in form.groups.enumerated() {
+            let new = group.fields.map { row.values[$0] ?? changed.values[$0] }
+            if new == changed.groupValues(index) { continue }
+            if changed.cases[index] == nil {
+                changed.put(index, new, by: by)
+            } else {
+                changed.dispute(index, Candidate(by: by, values: new, life: .unchanged, cursor: seen))     // rule 3: it joins
+            }
+        }
+        guard changed.moved else {
+            report.equal += 1
+            return
+        }
+        errorsBefore[present.id] = Set(
+            try String.fetchAll(
+                db, sql: "SELECT message FROM zz_finding WHERE scope = ? AND form = ? AND id = ? AND level = 'error'",
+                arguments: [store.scope.key, form.number, present.id.rawValue]))
+        _ = take()
+        formerKeys.formUnion(changed.formerKeys)
+        try store.save([changed])
+        touched.append((changed.id, row, false))
+        report.changed += 1
+    }
+
+    private mutating func take() -> Position {
+        defer { next = next.advanced(by: 1) }
+        return next
+    }
+
+    /// Log, findings, twins; what the rules say of the rows goes into the report.
+    mutating func finish(_ report: inout OwnerReport) throws {
+        guard !touched.isEmpty else { return }
+        let moved = touched.map { (form: form.number, row: $0.row) }
+        try store.append(Extent(merged: nil, rows: moved), upTo: next.advanced(by: -1))
+        _ = try FindingsRefresher(rules: home.rules).refresh(
+            db, store: &store, touched: moved, formerKeys: [form.number: formerKeys])
+        try judge(&report)
+        try ClaimKeeper(home: home).update(db, scope: store.scope)
+        // The smaller id survives: of an equal pair, one is dead now.
+        let dead = try Int.fetchOne(
+            db,
+            sql: """
+                SELECT count(*) FROM zz_case WHERE kind = 'twins' AND scope = ?1 AND form = ?2 AND closed_at IS NOT NULL
+                  AND (id IN (SELECT value FROM json_each(?3)) OR other_id IN (SELECT value FROM json_each(?3)))
+                """,
+            arguments: [
+                store.scope.key, form.number, "[" + touched.filter(\.isNew).map(\.row.description).joined(separator: ",") + "]",
+            ])
+        report.twinsMerged += dead ?? 0
+    }
+
+    private func judge(_ report: inout OwnerReport) throws {
+        let rows = Dictionary(touched.map { ($0.row, $0.source) }, uniquingKeysWith: { first, _ in first })
+        let findings = try home.rules.findings(db, form: form, rows: rows.keys.sorted(), scope: .hub(store.scope)) { $0.kind != .uniqueKey }
+        for finding in findings where errorsBefore[finding.row]?.contains(finding.message) != true {
+            guard let source = rows[finding.row] else { continue }
+            let fields = finding.fields.compactMap { form.fieldIndex(id: $0) }
+            guard source.unread.isDisjoint(with: fields) else { continue }
+            // A row that is referred to may be on its way: the finding clears itself when it comes.
+            let isError = finding.level == .error && finding.waitsFor == nil
+            let problem = ImportProblem(
+                line: source.line, place: fields.map { form.fields[$0].title }.joined(separator: "、"), message: finding.message,
+                fix: finding.fix, level: isError ? "error" : "warn")
+            if isError { report.errors.append(problem) } else { report.warnings.append(problem) }
+        }
+    }
+}
+
+/// Rows by natural key.
+enum KeyLookup {
+    /// Living rows of a scope that have a key.
+    static func rows(_ db: Database, _ form: Form, scope: ScopeID, key: [Value]) throws -> [RowID] {
+        let filter = form.key.map { "\(form.fields[$0].id) = ?" }.joined(separator: " AND ")
+        let select = try HotStatement(db, "SELECT id FROM \(form.table) WHERE scope = ? AND \(filter) AND _life = 1 ORDER BY id")
+        defer { select.reset() }
+        select.bind(1, scope.key)
+        for (index, value) in key.enumerated() { select.bind(index + 2, value) }
+        var found: [RowID] = []
+        while try select.step() { found.append(RowID(select.integer(0))) }
+        return found
+    }
+}
