@@ -18,7 +18,7 @@ import Testing
 
     @Test func theBookIsLongAndInOrder() throws {
         #expect(Self.files.count >= 40)
-        let numbers = Self.files.map { Int($0.prefix(2)) }
+        let numbers = Self.files.map { Int($0.prefix(3)) }
         #expect(numbers == Array(1...Self.files.count), "numbered without gaps")
         let kinds = try Self.files.map { CaseFile.kinds.firstIndex(of: try CaseFile.load(Self.folder + "/" + $0, catalogue: Self.catalogue).kind)! }
         #expect(kinds == kinds.sorted(), "in the order of the kinds")

@@ -44,7 +44,7 @@ import Testing
         let told = Dictionary(uniqueKeysWithValues: header.cells.indices.map { (header[$0].shown ?? "", line[$0].shown ?? "") })
         #expect(told["栏"] == "民族" && told["所有者的值"] == "03" && told["申请改为"] == "02" && told["学校标识码"] == Self.schoolA)
         // The school reads that its value was overruled, and why.
-        let records = try world.node("A1").database.read { try DecisionRecord.list($0, scope: nil, form: form) }
+        let records = try await world.node("A1").database.read { db in try DecisionRecord.list(db, scope: nil, form: form) }
         #expect(records.map(\.kind) == ["owner"] && records[0].reason.contains("变更申请"), "\(records)")
         try world.hub("ministry").change(form, row, [nationality: .text("02")], author: "部级操作员", now: world.clock.now)
         try await world.settle()

@@ -90,7 +90,7 @@ struct CaseFile: Decodable {
     /// - Throws: `Failure(.usage)` that names file, line and the allowed words.
     static func load(_ path: String, catalogue: Catalogue) throws(Failure) -> CaseFile {
         guard let data = FileManager.default.contents(atPath: path) else {
-            throw Failure(.usage, "\(path) cannot be read.", next: "Name a case file, for example conflicts/cases/01-….toml.")
+            throw Failure(.usage, "\(path) cannot be read.", next: "Name a case file, for example conflicts/cases/001-….toml.")
         }
         let text = String(decoding: data, as: UTF8.self)
         do {
