@@ -92,10 +92,12 @@ struct Get: ParsableCommand {
         guard let row = try node.get(form: form, key: key) else { throw node.noSuchRow(form, key) }
         if options.json { return Terminal.json(form.json(row)) }
         Terminal.line("\(form.path)  row \(row.id)")
-        for (field, value) in zip(form.fields, row.values) where value != .null {
+        let flags = Set(form.choiceFields.flatMap { $0.flags.map(\.field) })
+        for (index, (field, value)) in zip(form.fields, row.values).enumerated() where value != .null && !flags.contains(index) {
             let name = field.codes.flatMap { node.catalogue.codeSets[$0]?.name(of: value.shown) }
             Terminal.line("  \(field.title) (\(field.id)): \(value.shown)\(name.map { " \($0)" } ?? "")")
         }
+        for choice in form.choiceFields { Terminal.line("  \(choice.title) (\(choice.id)): \(choice.shown(row.values))") }
     }
 }
 

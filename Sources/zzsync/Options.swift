@@ -141,9 +141,15 @@ extension Form {
             guard let equals = word.firstIndex(of: "=") else {
                 throw Failure(.usage, "'\(word)' is not of the form field=value.", next: "For example: \(fields[0].id)=...")
             }
-            let index = try field(named: String(word[..<equals]))
+            let (name, typed) = (String(word[..<equals]), String(word[word.index(after: equals)...]))
+            let choice = choiceField(named: name)
+            let index = choice == nil ? try field(named: name) : 0
             do throws(EntryProblem) {
-                values[index] = try normaliser.value(String(word[word.index(after: equals)...]), for: fields[index])
+                if let choice {
+                    values.merge(try choice.values(typed)) { _, new in new }
+                } else {
+                    values[index] = try normaliser.value(typed, for: fields[index])
+                }
             } catch {
                 throw Failure(.refused, "\(error.message)（\(error.fix)）.", next: "Mend the value and repeat; nothing was written.")
             }

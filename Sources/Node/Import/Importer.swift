@@ -270,7 +270,7 @@ enum StagedValues {
         var object: [String: Any] = [:]
         for (field, value) in values {
             switch value {
-            case .null: break
+            case .null: object[form.fields[field].id] = NSNull()        // a choice that is not made
             case .integer(let value): object[form.fields[field].id] = NSNumber(value: value)
             case .real(let value): object[form.fields[field].id] = ["real": "\(value)"]
             case .text(let value): object[form.fields[field].id] = value
@@ -289,6 +289,7 @@ enum StagedValues {
             case let text as String: values[field] = .text(text)
             case let real as [String: String]: values[field] = .real(Double(real["real"] ?? "") ?? 0)
             case let number as NSNumber: values[field] = .integer(number.int64Value)
+            case is NSNull: values[field] = .null
             default: break
             }
         }

@@ -73,6 +73,8 @@ package struct Form: Sendable {
     package let rules: [Rule]
     /// One full valid row, column → value as stored; for templates and tests.
     package let example: [String: Value]
+    /// Fields of several choices, each made of flags among `fields`.
+    package var choiceFields: [ChoiceField] = []
 
     /// The SQL table: the id with underscores.
     package var table: String { id.split(separator: ".").joined(separator: "_") }

@@ -175,6 +175,8 @@ struct FieldTOML: Decodable {
     var type: FieldType
     var length: Int?
     var codes: String?
+    /// Several choices: code → the number of its flag.
+    var choices: [String: Int]?
     var references: String?
     var group: String?
     var required: Bool?

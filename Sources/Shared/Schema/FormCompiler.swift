@@ -3,9 +3,24 @@
 
 struct FormCompiler {
     let file: CatalogueLoader.SourceFile
+    /// Its fields of several choices are cut into flags.
     let toml: FormTOML
     let codeSets: [String: CodeSet]
     let forms: [String: FormTOML]
+    private let choices: ChoiceExpansion
+
+    init(file: CatalogueLoader.SourceFile, toml: FormTOML, codeSets: [String: CodeSet], forms: [String: FormTOML]) throws(Failure) {
+        self.file = file
+        self.codeSets = codeSets
+        self.forms = forms
+        do throws(ChoiceExpansion.Trouble) { choices = try ChoiceExpansion(toml.field, codeSets: codeSets) } catch {
+            let line = lineOf(table: "field", index: error.block, key: "choices", in: file.text) ?? 0
+            throw Failure(.usage, "\(file.name), line \(line): \(error.what).", next: "Mend it there.")
+        }
+        var cut = toml
+        cut.field = choices.fields
+        self.toml = cut
+    }
 
     func compile() throws(Failure) -> Form {
         guard toml.number < SystemForms.firstNumber, !toml.id.hasPrefix(SystemForms.idPrefix) else {
@@ -22,12 +37,15 @@ struct FormCompiler {
         var rules: [Rule] = []
         for (index, field) in fields.enumerated() { rules += fieldRules(field, isKey: key.contains(index)) }
         if !key.isEmpty { rules.append(uniqueKey(key.map { fields[$0] })) }
+        let several = choices.choiceFields()
+        rules += several.filter(\.required).map { anyChosen($0, fields) }
         rules += (toml.rule ?? []).map(authored)
-        let form = Form(
+        var form = Form(
             number: toml.number, id: toml.id, module: toml.module, section: toml.section, title: toml.title,
             template: toml.template, importOrder: toml.import_order, prerequisites: toml.prerequisites,
             levels: toml.levels, fields: fields, groups: groups(), key: key, keyScope: toml.key_scope ?? .school, rules: rules,
             example: toml.example.mapValues(\.value))
+        form.choiceFields = several
         for group in form.groups {
             guard let objection = form.objection(to: group.policy, group) else { continue }
             throw failure("policy \(group.policy) of '\(group.name)': \(objection)", table: "field", index: group.fields[0], key: "policy")
@@ -36,7 +54,8 @@ struct FormCompiler {
     }
 
     private func failure(_ what: String, table: String? = nil, index: Int = 0, key: String? = nil) -> Failure {
-        let line = table.flatMap { lineOf(table: $0, index: index, key: key, in: file.text) }
+        let block = table == "field" ? choices.blocks[index] : index
+        let line = table.flatMap { lineOf(table: $0, index: block, key: key, in: file.text) }
         return Failure(.usage, "\(file.name)\(line.map { ", line \($0)" } ?? ""): \(what).", next: "Mend it there.")
     }
 
@@ -163,6 +182,14 @@ struct FormCompiler {
                     fix: "请先录入\(forms[form]!.title)，或改正\(field.title)", breaks: [field.id: .text("不存在的引用")]))
         }
         return rules
+    }
+
+    private func anyChosen(_ field: ChoiceField, _ fields: [Field]) -> Rule {
+        let none = field.flags.map { "coalesce(this.\(fields[$0.field].id), 0) = 0" }.joined(separator: " AND ")
+        return Rule(
+            id: "\(toml.id).\(field.id).required", level: .error, kind: .field, condition: none,
+            fields: field.flags.map { fields[$0.field].id }, message: "\(field.title)为必填项", fix: "请至少选一项",
+            breaks: Dictionary(uniqueKeysWithValues: field.flags.map { (fields[$0.field].id, .null) }))
     }
 
     private func uniqueKey(_ key: [Field]) -> Rule {

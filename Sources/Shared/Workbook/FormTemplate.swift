@@ -2,13 +2,24 @@
 
 extension Form {
     package func writeTemplate(to path: String, catalogue: Catalogue) throws(Failure) {
-        let columns = fields.enumerated().map { index, field in
+        // A field of several choices is one column, where the first of its flags stands.
+        let several = Dictionary(uniqueKeysWithValues: choiceFields.map { ($0.flags.map(\.field).min()!, $0) })
+        let flags = Set(choiceFields.flatMap { $0.flags.map(\.field) })
+        let shown = fields.indices.filter { !flags.contains($0) || several[$0] != nil }
+        let columns = shown.map { index in
+            let field = fields[index]
+            if let choice = several[index] {
+                let note = [choice.note, "可多选，用顿号分开：" + choice.flags.map(\.name).joined(separator: "、")].filter { !$0.isEmpty }
+                return TemplateColumn(title: choice.title, isRequired: choice.required, note: note.joined(separator: "；"))
+            }
             let notes = [field.note, field.length.map { "最多\($0)个字符" } ?? ""].filter { !$0.isEmpty }
             return TemplateColumn(
                 title: field.title, isRequired: field.required || key.contains(index), note: notes.joined(separator: "；"),
                 choices: field.codes.flatMap { catalogue.codeSets[$0]?.entries.map(\.name) } ?? (field.type == .flag ? ["是", "否"] : []))
         }
-        let examples = fields.map { field -> String in
+        let examples = shown.map { index -> String in
+            let field = fields[index]
+            if let choice = several[index] { return choice.shown(fields.map { example[$0.id] ?? .null }) }
             let value = example[field.id]?.shown ?? ""
             return field.codes.flatMap { catalogue.codeSets[$0]?.name(of: value) } ?? value
         }

@@ -45,6 +45,7 @@ package struct WorkbookRows {
     package private(set) var rows: [ImportedRow] = []
     package private(set) var problems: [ImportProblem] = []
     private var columnOf: [Int: Int] = [:]        // field → column
+    private var choiceColumns: [(field: ChoiceField, column: Int)] = []
     private var missing: Set<Int> = []
     private let isRouted: Bool
     private var routeColumn: Int?
@@ -109,12 +110,18 @@ package struct WorkbookRows {
                 problem(header.number, place, "列标题“\(title)”重复", "请删除多余的一列")
             } else if let field = form.fields.firstIndex(where: { $0.title == title || $0.id == title }) {
                 columnOf[field] = column
+            } else if let choice = form.choiceField(named: title) {
+                choiceColumns.append((choice, column))
             } else if column != routeColumn {
-                let near = nearest(title, among: form.fields.map(\.title))
+                let near = nearest(title, among: form.fields.map(\.title) + form.choiceFields.map(\.title))
                 problem(
                     header.number, place, "“\(title)”不是\(form.title)的列标题",
                     near.map { "是否应为“\($0)”？" } ?? "请按模板改正列标题，或删除这一列")
             }
+        }
+        for choice in form.choiceFields where choice.required && !choiceColumns.contains(where: { $0.field.id == choice.id }) {
+            missing.formUnion(choice.flags.map(\.field))
+            problem(header.number, "第\(header.number)行", "缺少必填列“\(choice.title)”", "请在第一行加上这一列")
         }
         for (index, field) in form.fields.enumerated() where columnOf[index] == nil && isNeeded(index) {
             missing.insert(index)
@@ -143,6 +150,14 @@ package struct WorkbookRows {
             } catch {
                 problem(row.number, place, error.message, error.fix)
                 unread.insert(field)
+            }
+        }
+        for (choice, column) in choiceColumns where !row[column].isBlank {
+            do throws(EntryProblem) {
+                values.merge(try choice.values(row[column].shown ?? "")) { _, new in new }
+            } catch {
+                problem(row.number, "\(WorkbookColumn.name(column))\(row.number)", error.message, error.fix)
+                unread.formUnion(choice.flags.map(\.field))
             }
         }
         let school = routeColumn.flatMap { row[$0].shown }.map { clean($0) }.flatMap { $0.isEmpty ? nil : $0 }
