@@ -63,12 +63,13 @@ package struct OwnerWriter: Sendable {
     /// - Parameter author: as `Stamp.author(source:user:)` for a register.
     package func write(
         _ form: Form, _ rows: [RoutedRow], author: String, existing: Existing, dryRun: Bool = false,
-        now: Int64 = Int64(Date().timeIntervalSince1970)
+        now: Int64? = nil
     ) throws(Failure) -> OwnerReport {
         do {
             return try home.database.write { db in
                 var report = OwnerReport(form: form.id, rows: rows.count)
                 report.errors = duplicates(form, rows)
+                let now = try now ?? ReplicaDatabase.now(db)
                 try db.inSavepoint {
                     for (school, rows) in Dictionary(grouping: rows, by: \.school).sorted(by: { $0.key < $1.key }) {
                         guard let scope = try HubHome.scope(db, school: school) else {
@@ -247,18 +248,24 @@ private struct ScopeBatch {
         report.twinsMerged += dead ?? 0
     }
 
+    /// What the refreshed findings say of the rows.
     private func judge(_ report: inout OwnerReport) throws {
         let rows = Dictionary(touched.map { ($0.row, $0.source) }, uniquingKeysWith: { first, _ in first })
-        let findings = try home.rules.findings(db, form: form, rows: rows.keys.sorted(), scope: .hub(store.scope)) { $0.kind != .uniqueKey }
-        for finding in findings where errorsBefore[finding.row]?.contains(finding.message) != true {
-            guard let source = rows[finding.row] else { continue }
-            let fields = finding.fields.compactMap { form.fieldIndex(id: $0) }
+        let ids = "[" + rows.keys.map(\.description).joined(separator: ",") + "]"
+        let findings = try Row.fetchAll(
+            db, sql: "SELECT * FROM zz_finding WHERE scope = ? AND form = ? AND id IN (SELECT value FROM json_each(?))",
+            arguments: [store.scope.key, form.number, ids])
+        for finding in findings {
+            let (id, message) = (RowID(finding["id"]), finding["message"] as String)
+            guard let source = rows[id], errorsBefore[id]?.contains(message) != true else { continue }
+            let rule = form.rules.first { $0.id == finding["rule"] as String }
+            let fields = (rule?.fields ?? []).compactMap { form.fieldIndex(id: $0) }
             guard source.unread.isDisjoint(with: fields) else { continue }
             // A row that is referred to may be on its way: the finding clears itself when it comes.
-            let isError = finding.level == .error && finding.waitsFor == nil
+            let isError = finding["level"] as String == RuleLevel.error.rawValue && finding["target"] as Int64? == nil
             let problem = ImportProblem(
-                line: source.line, place: fields.map { form.fields[$0].title }.joined(separator: "、"), message: finding.message,
-                fix: finding.fix, level: isError ? "error" : "warn")
+                line: source.line, place: fields.map { form.fields[$0].title }.joined(separator: "、"), message: message,
+                fix: finding["fix"], level: isError ? "error" : "warn")
             if isError { report.errors.append(problem) } else { report.warnings.append(problem) }
         }
     }

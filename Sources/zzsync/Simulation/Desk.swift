@@ -123,7 +123,7 @@ extension Country {
         guard let (form, key) = row(of: item) else { return false }
         do {
             switch item.kind {
-            case "cell":
+            case "cell", "owner":
                 guard let group = group(of: item, form) else { return false }
                 try decideCell(item, form, CellKey(row: key, group: group), desk, site)
             case "life": try decideLife(item, key, desk, site)
