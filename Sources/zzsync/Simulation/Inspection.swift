@@ -43,7 +43,8 @@ extension Country {
         try inspectMemory(of: site)
     }
 
-    /// What a hub showed or asked about at the last look it must show, ask about, or have seen overwritten by someone who knew.
+    /// What a hub showed or asked about at the last look it must show, ask about, or have seen overwritten or deleted by someone who
+    /// knew; or a hub above asks about it, and shows the other side meanwhile.
     private func inspectMemory(of site: Site) throws {
         let home = site.hub!.home
         var present: [CellKey: Set<String>] = [:]
@@ -61,12 +62,21 @@ extension Country {
         for (cell, before) in memories[site.name] ?? [:] {
             guard let now = present[cell] else { continue }
             for word in before where oracle.cells[cell]?[word]?.isEntry == true {
-                expect(
-                    now.contains { oracle.known(cell, $0).contains(word) },
+                try expect(
+                    now.contains { oracle.known(cell, $0).contains(word) } || oracle.isInDeath(cell, word) || isAsked(cell, word, above: site),
                     "\(site.name) has forgotten '\(word)' of \(describe(cell)); it shows \(now.sorted())")
             }
         }
         memories[site.name] = present
+    }
+
+    private func isAsked(_ cell: CellKey, _ word: String, above site: Site) throws -> Bool {
+        guard let parent = site.parent else { return false }
+        // A parent that is down cannot be read; it forgets nothing meanwhile.
+        guard parent.isUp, let home = parent.hub?.home else { return true }
+        return try OperatorDesk(home).cases(kind: "cell").contains { item in
+            candidates(of: item).map { $0.0 == cell && $0.1.contains(word) } == true
+        } || isAsked(cell, word, above: parent)
     }
 
     private func inspectLink(_ site: Site, _ parent: Site) throws {

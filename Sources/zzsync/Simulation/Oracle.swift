@@ -146,7 +146,8 @@ struct Clerk {
         }.sorted { $0.0 < $1.0 }
     }
 
-    private func isInDeath(_ cell: CellKey, _ word: String) -> Bool {
+    /// Whoever deleted the row had seen it.
+    func isInDeath(_ cell: CellKey, _ word: String) -> Bool {
         deaths[cell.row]?.contains { $0.past[cell.group]?.contains(word) == true } == true
     }
 
