@@ -59,9 +59,13 @@ package final class HubHome: Sendable {
     func set(epoch: Int) { epochNow.withLock { $0 = max($0, epoch) } }
 
     /// Another process of this home may have started one.
-    func refreshEpoch() throws {
-        if let epoch = try database.read({ try Meta.integer($0, "epoch") }) { set(epoch: Int(epoch)) }
+    func refreshEpoch() async throws {
+        if let epoch = try await database.read({ try Meta.integer($0, "epoch") }) { set(epoch: Int(epoch)) }
     }
+
+    /// Looks by the writer's connection, in its turn. For what runs inside a server and is not asynchronous: whoever waits there
+    /// for a reader holds a thread that the readers of others need to give theirs back, and twenty schools at once stopped a hub.
+    func look<T>(_ body: (Database) throws -> T) throws -> T { try database.writeWithoutTransaction(body) }
 
     package static func open(
         _ directory: String, catalogue: Catalogue, now: ReplicaDatabase.Clock? = nil

@@ -26,7 +26,7 @@ package final class HubReplica: ChildReplica {
     package let killPoints = UplinkKillPoints(sealed: "forward.commit", sent: "forward.sent", page: "forward.page")
 
     package func school(_ scope: ScopeID) throws -> SchoolInfo? {
-        try database.read { try HubHome.school($0, scope) }
+        try home.look { try HubHome.school($0, scope) }
     }
 
     // MARK: seal

@@ -20,7 +20,7 @@ extension HubHome {
     /// - Parameter known: the highest epoch that someone else has heard of.
     package func startEpoch(above known: Int = 0) throws {
         // First, and repeatable: what the database lost is not merged.
-        let merged = try database.read { db in
+        let merged = try look { db in
             try inbox.chains().map { ($0.scope, $0.site, try Incarnations.lastMerge(db, scope: $0.scope, of: $0.site).seq) }
         }
         try inbox.awaitAgreement(after: merged)
@@ -43,13 +43,13 @@ extension HubHome {
 
     /// The parent, or what lies in this home, tells that it was put back: the children must learn of it.
     func notePutBackAbove() throws {
-        let isKnown = try database.read { try Incarnation.isPutBack($0) }
+        let isKnown = try look { try Incarnation.isPutBack($0) }
         if !isKnown { try startEpoch() }
     }
 
     /// Whether the database knows less than what was merged or shown from it.
     func isBehindInbox() throws -> Bool {
-        let ends = try database.read { db in
+        let ends = try look { db in
             try Row.fetchAll(db, sql: "SELECT scope, log_end FROM zz_scope").map { ($0["scope"] as Int64, $0["log_end"] as Int64) }
         }
         let served = try inbox.served()
@@ -79,7 +79,7 @@ extension HubService {
     /// A child that knows of more than there is here shows that this hub was put back. One of an older epoch tells nothing new.
     func notePutBack(_ hello: ScopeHello, _ scope: ScopeID, _ site: KnownSite) async throws {
         guard let epoch = hello.epoch, epoch > 0 else { return }
-        try home.refreshEpoch()
+        try await home.refreshEpoch()
         guard epoch >= home.epoch else { return }
         let held = try home.inbox.head(scope, site.site).last
         let isLost = try await home.database.read { db in
@@ -119,7 +119,7 @@ extension HubService {
 
     package func agree(_ request: AgreedRequest, from site: KnownSite) async throws -> AgreedReply {
         let scope = try await own(request.scope, site)
-        try home.refreshEpoch()
+        try await home.refreshEpoch()
         guard request.epoch == home.epoch else {
             throw WireError(.busy, "this hub has begun epoch \(home.epoch) meanwhile; say hello again")
         }
