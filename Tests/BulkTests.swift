@@ -8,8 +8,7 @@ import Testing
 
 /// Many cases on one Monday: bulk, workbook, return; every kind of decision undone and redone.
 @Suite struct BulkTests {
-    private static let catalogue = try! CatalogueLoader.embedded()
-    private static let form = catalogue["general.class"]!
+    private static let form = Embedded.catalogue["general.class"]!
     private static var isLong: Bool { ProcessInfo.processInfo.environment["ZZSYNC_COUNTS"] == "long" }
 
     private func field(_ title: String) throws -> Int { try Self.form.field(named: title) }
@@ -20,7 +19,7 @@ import Testing
 
     /// `count` classes of one school that two nodes have, before they disagree.
     private func classes(_ count: Int, twins: Bool = false) async throws -> (world: zzsync.World, rows: [RowID]) {
-        let world = try await zzsync.World(catalogue: Self.catalogue, nodes: ["A1", "A2"])
+        let world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: ["A1", "A2"])
         _ = try world.node("A1").addExamples(author: "初始数据", school: "A")
         try await world.settle()
         guard !twins else {
@@ -164,7 +163,7 @@ import Testing
         let listing = try clock.measure { open = try desk.cases() }
         #expect(open.count == count)
         // One case grows behind the operator's back, between his list and his bulk: it is not decided unseen.
-        let grown = try CaseFilter(["form=班级信息", "field=班级名称", "new=西楼*"], catalogue: Self.catalogue)
+        let grown = try CaseFilter(["form=班级信息", "field=班级名称", "new=西楼*"], catalogue: Embedded.catalogue)
         let items = try desk.cases(grown).map { BulkItem(view: $0, choice: .success(try Side.author("李娜").choose($0))) }
         try write(world.node("A1"), rows[0], "班级名称", .text("北楼"), by: "王芳")
         try await world.sync("A1")
@@ -205,7 +204,7 @@ import Testing
         }
         try await world.settle()
         let desk = OperatorDesk(try world.hub("province"))
-        let all = try CaseFilter(["kind=cell"], catalogue: Self.catalogue)
+        let all = try CaseFilter(["kind=cell"], catalogue: Embedded.catalogue)
         let nobody = try desk.bulk(all, take: .author("没有这个人"), verdict(), dryRun: false)
         #expect(nobody.decided == 0 && nobody.left == ["No candidate is on this side.": 4] && nobody.decision == nil)
         let report = try desk.bulk(all, take: .author("李娜"), verdict(), dryRun: false)
@@ -219,13 +218,13 @@ import Testing
         (["kind=life"], 0), (["returned=yes"], 0), (["answered=no"], 3), (["field=班主任工号"], 0),
     ] as [([String], Int)]) func filtersFind(_ words: [String], _ wanted: Int) async throws {
         let (world, _) = try await rooms(3)
-        let found = try OperatorDesk(try world.hub("province")).cases(CaseFilter(words, catalogue: Self.catalogue))
+        let found = try OperatorDesk(try world.hub("province")).cases(CaseFilter(words, catalogue: Embedded.catalogue))
         #expect(found.count == wanted, "\(words)")
     }
 
     @Test func mistakesAreNamed() {
-        #expect { try CaseFilter(["colour=red"], catalogue: Self.catalogue) } throws: { "\($0)".contains("form, field, kind, school") }
-        #expect { try CaseFilter(["form=班级信"], catalogue: Self.catalogue) } throws: { "\($0)".contains("no form '班级信'") }
+        #expect { try CaseFilter(["colour=red"], catalogue: Embedded.catalogue) } throws: { "\($0)".contains("form, field, kind, school") }
+        #expect { try CaseFilter(["form=班级信"], catalogue: Embedded.catalogue) } throws: { "\($0)".contains("no form '班级信'") }
         #expect { try Side("newer") } throws: { "\($0)".contains("newest, oldest, present") }
     }
 
@@ -250,7 +249,7 @@ import Testing
         try write(world.node("A1"), row, "班级名称", .text("实训楼"), by: "王芳")
         try await world.sync("A1")
         #expect(try desk.show(item.number).candidates.filter(\.answers).map(\.values) == [["class_name": "实训楼"]])
-        let report = try desk.bulk(CaseFilter(["answered=yes"], catalogue: Self.catalogue), take: .answer, verdict("按学校答复"), dryRun: false)
+        let report = try desk.bulk(CaseFilter(["answered=yes"], catalogue: Embedded.catalogue), take: .answer, verdict("按学校答复"), dryRun: false)
         #expect(report.decided == 1 && report.cases == 1)
         try await world.settle()
         #expect(try world.node("A2").values(Self.form, row)?[try field("班级名称")] == .text("实训楼"))

@@ -6,13 +6,12 @@ import Testing
 
 /// The worked conflicts of conflicts/cases, played against the real node and hub code, and mistakes in such files.
 @Suite struct CasebookTests {
-    private static let catalogue = try! CatalogueLoader.embedded()
     private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .appendingPathComponent("conflicts/cases").path
     static let files = (try? FileManager.default.contentsOfDirectory(atPath: folder))?.filter { $0.hasSuffix(".toml") }.sorted() ?? []
 
     @Test(arguments: files) func play(_ file: String) async throws {
-        var rehearsal = try await Rehearsal(try CaseFile.load(Self.folder + "/" + file, catalogue: Self.catalogue), catalogue: Self.catalogue) { _ in }
+        var rehearsal = try await Rehearsal(try CaseFile.load(Self.folder + "/" + file, catalogue: Embedded.catalogue), catalogue: Embedded.catalogue) { _ in }
         try await rehearsal.play()
     }
 
@@ -20,7 +19,7 @@ import Testing
         #expect(Self.files.count >= 40)
         let numbers = Self.files.map { Int($0.prefix(3)) }
         #expect(numbers == Array(1...Self.files.count), "numbered without gaps")
-        let kinds = try Self.files.map { CaseFile.kinds.firstIndex(of: try CaseFile.load(Self.folder + "/" + $0, catalogue: Self.catalogue).kind)! }
+        let kinds = try Self.files.map { CaseFile.kinds.firstIndex(of: try CaseFile.load(Self.folder + "/" + $0, catalogue: Embedded.catalogue).kind)! }
         #expect(kinds == kinds.sorted(), "in the order of the kinds")
         #expect(Set(kinds).count == CaseFile.kinds.count, "of every kind")
     }
@@ -51,7 +50,7 @@ import Testing
         try text.replacingOccurrences(of: old, with: new).write(toFile: path, atomically: true, encoding: .utf8)
         defer { try? FileManager.default.removeItem(atPath: path) }
         let failure = await #expect(throws: Failure.self) {
-            var rehearsal = try await Rehearsal(try CaseFile.load(path, catalogue: Self.catalogue), catalogue: Self.catalogue) { _ in }
+            var rehearsal = try await Rehearsal(try CaseFile.load(path, catalogue: Embedded.catalogue), catalogue: Embedded.catalogue) { _ in }
             try await rehearsal.play()
         }
         let found = try #require(failure)
@@ -85,7 +84,7 @@ import Testing
     }
 
     @Test func aMissingFileIsNamed() {
-        let failure = #expect(throws: Failure.self) { try CaseFile.load("conflicts/cases/00-none.toml", catalogue: Self.catalogue) }
+        let failure = #expect(throws: Failure.self) { try CaseFile.load("conflicts/cases/00-none.toml", catalogue: Embedded.catalogue) }
         #expect(failure?.kind == .usage)
         #expect(failure?.what.contains("00-none.toml cannot be read") == true)
     }

@@ -7,19 +7,18 @@ import Testing
 
 /// The catalogue as data: it compiles, its examples are valid, and every rule is broken by the row that says it breaks it.
 @Suite struct CatalogueTests {
-    static let catalogue = try! CatalogueLoader.embedded()
     static let sources = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .appendingPathComponent("Sources/Shared/Catalogue").path
 
     @Test func embeddedFilesAreThoseOfTheFolder() throws {
         let folder = try CatalogueLoader.load(directory: Self.sources)
-        #expect(folder.hash == Self.catalogue.hash, "run `make catalogue-index`, then build again")
-        #expect(Self.catalogue.forms.count == 11)
+        #expect(folder.hash == Embedded.catalogue.hash, "run `make catalogue-index`, then build again")
+        #expect(Embedded.catalogue.forms.count == 11)
     }
 
     @Test func importOrderRespectsReferences() throws {
-        let order = Dictionary(uniqueKeysWithValues: Self.catalogue.importable.map { ($0.id, $0.importOrder!) })
-        for form in Self.catalogue.importable {
+        let order = Dictionary(uniqueKeysWithValues: Embedded.catalogue.importable.map { ($0.id, $0.importOrder!) })
+        for form in Embedded.catalogue.importable {
             for field in form.fields {
                 guard let target = field.references?.form, let before = order[target], target != form.id else { continue }
                 #expect(before < order[form.id]!, "\(form.id).\(field.id) refers to \(target), which is imported later")
@@ -31,10 +30,10 @@ import Testing
     private func school() throws -> (NodeHome, String) {
         let folder = NSTemporaryDirectory() + "zz-catalogue-\(UInt64.random(in: 0...UInt64.max))"
         let node = try NodeHome.create(
-            folder, catalogue: Self.catalogue,
+            folder, catalogue: Embedded.catalogue,
             school: SchoolInfo(code: "3641000001", name: "示例", type: "vocational_continuing", region: nil))
         try node.database.write { db in
-            for form in Self.catalogue.forms { _ = try node.write(db, form, Self.example(form), onto: nil) }
+            for form in Embedded.catalogue.forms { _ = try node.write(db, form, Self.example(form), onto: nil) }
         }
         return (node, folder)
     }
@@ -46,14 +45,14 @@ import Testing
     @Test func examplesBreakNoRule() throws {
         let (node, folder) = try school()
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        let findings = try node.check(forms: Self.catalogue.forms)
+        let findings = try node.check(forms: Embedded.catalogue.forms)
         #expect(findings.isEmpty, "\(findings.map { "\($0.rule): \($0.message)" })")
     }
 
     @Test func everyRuleIsBrokenByItsRow() throws {
         let (node, folder) = try school()
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        for form in Self.catalogue.forms {
+        for form in Embedded.catalogue.forms {
             for rule in form.rules where !rule.breaks.isEmpty {
                 try node.database.write { db in
                     try db.inSavepoint {
@@ -81,7 +80,7 @@ import Testing
     @Test func aSecondRowOfOneKeyBreaksTheUniqueRule() throws {
         let (node, folder) = try school()
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        for form in Self.catalogue.forms where !form.key.isEmpty {
+        for form in Embedded.catalogue.forms where !form.key.isEmpty {
             try node.database.write { db in
                 let twin = try node.write(db, form, Self.example(form), onto: nil)
                 let broken = try node.rules.findings(db, form: form, rows: [twin], scope: .node).map(\.rule)

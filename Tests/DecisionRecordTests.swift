@@ -9,12 +9,10 @@ import Testing
 
 /// Decisions travel: down to the school with their reason, up to the ministry, as rows that nobody else writes.
 @Suite struct DecisionRecordTests {
-    private static let catalogue = try! CatalogueLoader.embedded()
-
     private func verdict(_ reason: String) -> Verdict { Verdict(who: "操作员", reason: reason) }
 
     private func homeAddresses() async throws -> zzsync.World {
-        let world = try await zzsync.World(catalogue: Self.catalogue, nodes: ["A1", "A2"])
+        let world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: ["A1", "A2"])
         let row = try world.node("A1").addExamples(author: "初始数据", school: "A")["general.student.attribute"]!
         try await world.settle()
         for (name, text) in [("A1", "示例路1号"), ("A2", "示例路2号")] {
@@ -53,7 +51,7 @@ import Testing
         #expect(record.hub == "41 province" && record.caseNumber == open.number && record.fields == ["home_address"])
         #expect(record.candidates.map(\.author) == open.candidates.map(\.author))
         #expect(record.result == open.candidates[1].values && record.base == open.base)
-        let steps = try world.node("A2").trace(form: Self.catalogue["general.student.attribute"]!, row: RowID(Int64(record.row)!))
+        let steps = try world.node("A2").trace(form: Embedded.catalogue["general.student.attribute"]!, row: RowID(Int64(record.row)!))
         #expect(steps.contains { $0.step == "decided" && $0.detail.contains("户口簿为准") && $0.detail.contains("操作员") })
 
         _ = try desk.undo(taken.decision, verdict("看错了"))
@@ -64,7 +62,7 @@ import Testing
     }
 
     @Test func aDecisionOfTheMinistryComesDown() async throws {
-        let world = try await zzsync.World(catalogue: Self.catalogue, nodes: ["A1"])
+        let world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: ["A1"])
         let row = try world.node("A1").addExamples(author: "初始数据", school: "A")["general.student.attribute"]!
         try await world.settle()
         let field = try row.form.field(named: "home_address")
@@ -77,7 +75,7 @@ import Testing
         _ = try desk.take(open.number, candidate: 1, verdict("部级核定"))
         try await world.settle()
         #expect(try world.node("A1").decisions(form: row.form).map(\.reason) == ["部级核定"])
-        #expect(try world.node("A1").decisions(form: Self.catalogue["general.class"]!).isEmpty)
+        #expect(try world.node("A1").decisions(form: Embedded.catalogue["general.class"]!).isEmpty)
         #expect(try OperatorDesk(try world.hub("province")).decisions().map(\.hub) == ["00 ministry"])
     }
 
@@ -121,8 +119,8 @@ import Testing
     }
 
     @Test func distinctReachesTheMinistryWhichDoesNotAskAgain() async throws {
-        let world = try await zzsync.World(catalogue: Self.catalogue, nodes: ["A1", "B1"])
-        let form = Self.catalogue["general.student.basic"]!
+        let world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: ["A1", "B1"])
+        let form = Embedded.catalogue["general.student.basic"]!
         for (name, person) in [("A1", "示例癸"), ("B1", "示例子")] {
             let values = ["id_document_type": "A", "id_number": "SL0001", "student_name": person, "sex": "1", "birth_date": "2008-11-05"]
             var set: [Int: Value] = [:]

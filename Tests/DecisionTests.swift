@@ -8,13 +8,11 @@ import Testing
 
 /// Decisions of every kind, undone and redone, leave the digests as they were.
 @Suite struct DecisionTests {
-    private static let catalogue = try! CatalogueLoader.embedded()
-
     /// Two nodes of one school, apart; `prepare` makes them disagree.
     private func disagreement(
         _ prepare: (NodeHome, NodeHome, [String: (form: Form, row: RowID)]) throws -> Void
     ) async throws -> zzsync.World {
-        let world = try await zzsync.World(catalogue: Self.catalogue, nodes: ["A1", "A2"])
+        let world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: ["A1", "A2"])
         let rows = try world.node("A1").addExamples(author: "初始数据", school: "A")
         try await world.settle()
         try prepare(world.node("A1"), world.node("A2"), rows)
@@ -62,7 +60,7 @@ import Testing
     }
 
     @Test func setAnotherValue() async throws {
-        let field = try Self.catalogue["general.student.attribute"]!.field(named: "home_address")
+        let field = try Embedded.catalogue["general.student.attribute"]!.field(named: "home_address")
         try await undoAndRedo(homeAddresses()) { try $0.set($1.number, [field: .text("示例路3号")], verdict()) }
     }
 
@@ -108,7 +106,7 @@ import Testing
         let world = try await homeAddresses()
         let desk = OperatorDesk(try world.hub("province"))
         let seen = try #require(try desk.cases().first)
-        let form = Self.catalogue["general.student.attribute"]!
+        let form = Embedded.catalogue["general.student.attribute"]!
         var row: RowID?
         try world.node("A1").list(form: form, limit: 1) { row = $0.id }
         try change(try world.node("A1"), (form, try #require(row)), "home_address", "示例路9号")
@@ -123,7 +121,7 @@ import Testing
         let world = try await homeAddresses()
         let desk = OperatorDesk(try world.hub("province"))
         let open = try #require(try desk.cases().first)
-        let field = try Self.catalogue["general.student.attribute"]!.field(named: "home_address")
+        let field = try Embedded.catalogue["general.student.attribute"]!.field(named: "home_address")
         let before = try digests(world)
         #expect { try desk.set(open.number, [field: .null], verdict()) } throws: { "\($0)".contains("breaks a rule") }
         #expect(try digests(world) == before)

@@ -241,7 +241,7 @@ struct RestoreHistory {
         let database = try hub?.database ?? stage.world.node(home).database
         var found: Set<String> = []
         func note(_ bytes: Data) throws {
-            let body = try SegmentCodec.decodeOwn(Array(bytes), predictors: RestoreTests.catalogue.predictors).body
+            let body = try SegmentCodec.decodeOwn(Array(bytes), predictors: Embedded.catalogue.predictors).body
             for changes in body.forms {
                 for column in changes.columns { for cell in 0..<changes.count { found.insert(column[cell].shown) } }
             }

@@ -9,7 +9,6 @@ import Testing
 
 /// One value, one source: change requests, and an owner that writes where it sits.
 @Suite struct OwnerTests {
-    private static let catalogue = try! CatalogueLoader.embedded()
     private static let schoolA = "3641990001", schoolB = "3641990002"
 
     private func path(_ name: String) -> String { NSTemporaryDirectory() + "zz-owner-\(UInt64.random(in: 0...UInt64.max))-\(name)" }
@@ -21,7 +20,7 @@ import Testing
     // MARK: requests
 
     @Test func aRequestIsListedExportedTaughtToTheSchoolAndClosesItself() async throws {
-        let world = try await zzsync.World(catalogue: Self.catalogue, nodes: ["A1"])
+        let world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: ["A1"])
         let (form, row) = try world.node("A1").addExamples(author: "初始数据", school: "A")["general.student.basic"]!
         let nationality = try form.field(named: "民族")
         try await world.settle()
@@ -59,11 +58,11 @@ import Testing
     // MARK: put
 
     @Test func anOwnerPutsARowWhereItSits() async throws {
-        let world = try await zzsync.World(catalogue: Self.catalogue, nodes: ["A1"])
+        let world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: ["A1"])
         _ = try world.node("A1").addExamples(author: "初始数据", school: "A")
         try await world.settle()
         let province = try world.hub("province")
-        let form = Self.catalogue["general.class"]!
+        let form = Embedded.catalogue["general.class"]!
         let number = form.example["class_number"]!.shown
         try await hub(province, "put", "班级信息", "--school", Self.schoolA, "班号=\(number)", "备注=省级写的").expect(0, "changed")
         try await hub(province, "put", "班级信息", "--school", Self.schoolA, "班号=\(number)", "备注=省级写的").expect(0, "is so already")
@@ -89,7 +88,7 @@ import Testing
 
     /// A workbook of classes with a column of school codes: (school, class number, name).
     private func workbook(_ rows: [(String, String, String)]) throws -> String {
-        let form = Self.catalogue["general.class"]!
+        let form = Embedded.catalogue["general.class"]!
         let file = path("classes.xlsx")
         let book = try WorkbookWriter(path: file, sheet: "班级信息", header: [WorkbookRows.schoolColumn] + form.fields.map(\.title))
         for (school, number, name) in rows {
@@ -102,9 +101,9 @@ import Testing
     }
 
     @Test func aWorkbookIsRoutedBySchoolAndTwinsAreNeverSilent() async throws {
-        let world = try await zzsync.World(catalogue: Self.catalogue, nodes: ["A1", "B1"])
+        let world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: ["A1", "B1"])
         for letter in ["A", "B"] { _ = try world.node(letter + "1").addExamples(author: "初始数据", school: letter) }
-        let form = Self.catalogue["general.class"]!
+        let form = Embedded.catalogue["general.class"]!
         let (number, name) = (try form.field(named: "班号"), try form.field(named: "班级名称"))
         _ = try world.node("A1").add(form, [number: .text("20249901"), name: .text("一班")], author: "甲")
         _ = try world.node("A1").add(form, [number: .text("20249902"), name: .text("学校叫的")], author: "甲")
@@ -135,7 +134,7 @@ import Testing
     }
 
     @Test func everyFaultOfAnImportIsToldInOnePassAndNothingIsWritten() async throws {
-        let world = try await zzsync.World(catalogue: Self.catalogue, nodes: ["A1"])
+        let world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: ["A1"])
         _ = try world.node("A1").addExamples(author: "初始数据", school: "A")
         try await world.settle()
         let province = try world.hub("province")

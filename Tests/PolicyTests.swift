@@ -9,13 +9,12 @@ import Testing
 
 /// Policies from files: which one counts, what a wrong file is told, and that what they decide is a decision like any other.
 @Suite struct PolicyTests {
-    private static let catalogue = try! CatalogueLoader.embedded()
     private static let shipped = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .appendingPathComponent("conflicts/policies").path
     private static let school = "3641990001"
 
     private static func rules(_ text: String) throws -> PolicyBook {
-        PolicyBook(rules: try PolicyFile.parse(text, path: "policies/a.toml", catalogue: catalogue))
+        PolicyBook(rules: try PolicyFile.parse(text, path: "policies/a.toml", catalogue: Embedded.catalogue))
     }
 
     // MARK: wrong files
@@ -78,10 +77,10 @@ import Testing
     // MARK: which one counts
 
     private static func policy(_ book: PolicyBook, _ form: String, _ field: String, school: String?, now: Int64 = 0) throws -> Policy? {
-        let form = try catalogue.form(named: form)
+        let form = try Embedded.catalogue.form(named: form)
         let index = try form.field(named: field)
         let group = form.groups.first { $0.fields.contains(index) }!
-        return book.overrides(catalogue, school: school, now: now)[form.number]?[group.number]?.policy
+        return book.overrides(Embedded.catalogue, school: school, now: now)[form.number]?[group.number]?.policy
     }
 
     @Test func whatNamesMoreCounts() throws {
@@ -127,7 +126,7 @@ import Testing
     }
 
     @Test func theShippedPoliciesAreGood() throws {
-        #expect(try PolicyFile.load(folder: Self.shipped, catalogue: Self.catalogue).rules.count >= 4)
+        #expect(try PolicyFile.load(folder: Self.shipped, catalogue: Embedded.catalogue).rules.count >= 4)
     }
 
     // MARK: decisions by the system
@@ -137,10 +136,10 @@ import Testing
         _ form: String, _ field: String, _ texts: (String, String), days: (Int, Int) = (0, 0), policies: String = ""
     ) async throws -> (world: zzsync.World, form: Form, row: RowID, field: Int) {
         let world = try await zzsync.World(
-            catalogue: Self.catalogue, nodes: ["A1", "A2"], policies: policies.isEmpty ? PolicyBook() : try Self.rules(policies))
+            catalogue: Embedded.catalogue, nodes: ["A1", "A2"], policies: policies.isEmpty ? PolicyBook() : try Self.rules(policies))
         let rows = try world.node("A1").addExamples(author: "初始数据", school: "A")
         try await world.settle()
-        let (form, row) = rows[try Self.catalogue.form(named: form).id]!
+        let (form, row) = rows[try Embedded.catalogue.form(named: form).id]!
         let index = try form.field(named: field)
         try world.node("A1").change(form, row, [index: .text(texts.0)], author: "甲", days: days.0)
         try world.node("A2").change(form, row, [index: .text(texts.1)], author: "乙", days: days.1)
@@ -196,7 +195,7 @@ import Testing
 
     /// A clock years ahead is clamped when its write arrives; a write of the next day, which had not seen it, is newer.
     @Test func aClockYearsAheadDoesNotKeepWinning() async throws {
-        let world = try await zzsync.World(catalogue: Self.catalogue, nodes: ["A1", "A2"])
+        let world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: ["A1", "A2"])
         let rows = try world.node("A1").addExamples(author: "初始数据", school: "A")
         try await world.settle()
         let (form, row) = rows["general.school.campus"]!

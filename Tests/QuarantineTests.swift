@@ -9,10 +9,8 @@ import Testing
 /// A segment that could not be understood, released after later ones of its site were merged: nothing of it is lost, and the
 /// later word of the same author stands.
 @Suite struct QuarantineTests {
-    private static let catalogue = try! CatalogueLoader.embedded()
-
     @Test func aReleasedSegmentIsMergedBelowWhatCameLater() async throws {
-        let world = try await zzsync.World(catalogue: Self.catalogue, nodes: ["A1"])
+        let world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: ["A1"])
         let node = try world.node("A1")
         let rows = try node.addExamples(author: "初始数据", school: "A")
         try await world.settle()

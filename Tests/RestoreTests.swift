@@ -11,8 +11,6 @@ import Testing
 @testable import zzsync
 
 @Suite(.serialized) struct RestoreTests {
-    static let catalogue = try! CatalogueLoader.embedded()
-
     /// A school with nodes, a province and a ministry, and one row that they all hold.
     struct Stage {
         let world: zzsync.World
@@ -20,7 +18,7 @@ import Testing
         let row: RowID
 
         init(_ nodes: [String] = ["A1", "A2"]) async throws {
-            world = try await zzsync.World(catalogue: RestoreTests.catalogue, nodes: nodes)
+            world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: nodes)
             (form, row) = try world.node(nodes[0]).addExamples(author: "初始数据", school: "A")["general.student.attribute"]!
             try await world.settle()
         }
@@ -170,7 +168,7 @@ import Testing
         try stage.world.clone("A1", as: "A3")
         try stage.write("A1", "home_address", "原机写的")
         try stage.write("A3", "guardian_name", "复制机写的")
-        let major = try Self.catalogue.form(named: "general.student.attribute")
+        let major = try Embedded.catalogue.form(named: "general.student.attribute")
         let first = try stage.world.node("A1").add(major, [:], author: "甲")
         let second = try stage.world.node("A3").add(major, [:], author: "乙")
         #expect(first != second, "two machines give two ids")

@@ -83,13 +83,12 @@ extension OperatorDesk {
             own.explanation = item.explanation ?? verdict.explanation
             do {
                 let choice = try item.choice.get()
-                var entry: JournalEntry?
                 try db.inSavepoint {
-                    entry = try decide(db, item.view.number, choice, own)
+                    let entry = try decide(db, item.view.number, choice, own)
+                    report.decided += 1
+                    if report.sample.count < BulkReport.sampleMax { report.sample.append(item.line(entry.told(item.view))) }
                     return .commit
                 }
-                report.decided += 1
-                if report.sample.count < BulkReport.sampleMax { report.sample.append(item.line(entry!.told(item.view))) }
             } catch let failure as Failure where [.refused, .usage].contains(failure.kind) {
                 let reason = failure.what.replacing("Case \(item.view.number)", with: "The case")
                 report.left[reason, default: 0] += 1
