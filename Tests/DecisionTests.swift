@@ -117,6 +117,21 @@ import Testing
         #expect(try desk.cases().first?.candidates.count == 3, "rule 3: a case only grows")
     }
 
+    /// What is disputed again shows the decided value first: an undo took the whole case back, and the newer entry with it.
+    @Test func anUndoDoesNotTakeALaterCaseWithIt() async throws {
+        let world = try await homeAddresses()
+        let desk = OperatorDesk(try world.hub("province"))
+        let decision = try desk.take(try #require(try desk.cases().first).number, candidate: 1, verdict())
+        let form = Embedded.catalogue["general.student.attribute"]!
+        var row: RowID?
+        try world.node("A2").list(form: form, limit: 1) { row = $0.id }
+        try change(try world.node("A2"), (form, try #require(row)), "home_address", "示例路9号")
+        try await world.push("A2")
+        let later = try #require(try desk.cases().first)
+        #expect { try desk.undo(decision.decision, verdict("看错了")) } throws: { "\($0)".contains("case \(later.number) is open") }
+        #expect(try desk.cases().flatMap(\.candidates).contains { $0.values["home_address"] == "示例路9号" })
+    }
+
     @Test func aResultThatBreaksARuleNeedsAnExplanation() async throws {
         let world = try await homeAddresses()
         let desk = OperatorDesk(try world.hub("province"))

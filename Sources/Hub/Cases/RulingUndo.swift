@@ -32,6 +32,12 @@ extension Ruling {
                 .refused, "What decision \(decision["decision"] as Int64) wrote was written again by \(cell.by.stamp.author) at \(time).",
                 next: "Nothing was changed; correct the value with an ordinary write.")
         }
+        // The case shows what was decided, among what others have written meanwhile: that must not go with an undo.
+        if let later = group.map({ row.cases[$0] }) ?? row.rowCase, later.number != number {
+            throw Failure(
+                .refused, "What decision \(decision["decision"] as Int64) wrote is disputed: case \(later.number ?? 0) is open.",
+                next: "Nothing was changed; decide on that case, it has what was written since.")
+        }
         var stamps = store.stamps
         let open = OpenCase(number: number, candidates: try CaseStore.candidates(db, number: number, stamps: &stamps))
         row.reopen(group, open, by: by, at: takePosition())

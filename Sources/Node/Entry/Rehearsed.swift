@@ -45,9 +45,9 @@ extension NodeHome {
     }
 
     /// Many rows at once, as a program of the school's own would bring them.
-    package func addMany(_ form: Form, _ rows: [[Int: Value]], author: String) throws {
+    @discardableResult package func addMany(_ form: Form, _ rows: [[Int: Value]], author: String) throws -> [RowID] {
         try database.write { db in
-            try authored(db, by: author) { for values in rows { _ = try write(db, form, values, onto: nil) } }
+            try authored(db, by: author) { try rows.map { try write(db, form, $0, onto: nil) } }
         }
     }
 

@@ -62,6 +62,7 @@ extension Country {
         let node = site.node!
         let form = dice.pick(catalogue.forms)!
         let rows = try node.database.read { try Int64.fetchAll($0, sql: "SELECT id FROM \(form.table) ORDER BY id") }
+        if site.isDiskFull, dice.chance(0.5) { return try paste(form, at: site) }
         switch dice.roll(1...100) {
         case 1...4: try importRows(form, at: site)
         case let roll where roll <= 22 || rows.isEmpty: try put(form, at: site)
@@ -143,6 +144,16 @@ extension Country {
 
     private func rowKey(_ form: Form, _ row: RowID, _ site: Site) -> RowKey {
         RowKey(scope: scopes[site.school!].rawValue, form: form.number, id: row.rawValue)
+    }
+
+    /// A long list at once: more than the last page of a full disk has room for.
+    private func paste(_ form: Form, at site: Site) throws {
+        let clerk = nextAction(site)
+        let rows = (1...60).map { entries.row(form, 700_000 + clerk.number * 60 % 200_000 + $0) }
+        for row in try site.node!.addMany(form, rows, author: clerk.author) {
+            record(site, form, row, before: nil, after: try site.node!.values(form, row), by: clerk)
+        }
+        note("\(clerk.author) pastes \(rows.count) rows of \(form.table)")
     }
 
     // MARK: a workbook

@@ -109,7 +109,9 @@ extension Country {
     // MARK: misfortunes
 
     private func misfortune() {
-        guard let site = dice.pick(sites.filter { $0.isUp && !$0.fuse.isBlown }) else { return }
+        // Hubs are few, and have more places to end at: they are drawn as often as nodes.
+        let tier = dice.chance(0.5) ? hubs : nodes
+        guard let site = dice.pick(tier.filter { $0.isUp && !$0.fuse.isBlown }) else { return }
         switch dice.roll(1...10) {
         case 1...6:
             let point = dice.pick(site.isHub ? Fault.hubPoints : Fault.nodePoints)!

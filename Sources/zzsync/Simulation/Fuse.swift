@@ -16,6 +16,8 @@ final class Fuse: Sendable {
     private struct State {
         var armed: (point: String, count: Int)?
         var blownAt: String?
+        /// Why the successor's files are not what was on disk.
+        var flaw: String?
         var dice: Dice
         /// How much of the upload in hand was fsynced by an earlier call.
         var partSynced = 0
@@ -37,6 +39,8 @@ final class Fuse: Sendable {
     /// The point at which it blew; nil while the process lives.
     var blownAt: String? { state.withLock { $0.blownAt } }
     var isBlown: Bool { blownAt != nil }
+    /// A file that could not be copied: what is opened next would not be what the process left, and the run shows nothing.
+    var flaw: String? { state.withLock { $0.flaw } }
 
     /// - Parameter count: how often the point is reached before it blows.
     func arm(_ point: String, count: Int) { state.withLock { $0.armed = (point, count) } }
@@ -56,23 +60,34 @@ final class Fuse: Sendable {
 
     /// Ends the process now.
     func blow(at point: String) {
-        let files = FileManager.default
         let (cut, synced) = state.withLock { state in
             state.blownAt = point
             return (state.dice.next(), state.partSynced)
         }
-        for path in files.subpaths(atPath: directory) ?? [] where !Self.isOfTheProcess(path) {
-            let (from, to) = ("\(directory)/\(path)", "\(heir)/\(path)")
-            var status = stat()
-            guard lstat(from, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { continue }
-            let folder = (to as NSString).deletingLastPathComponent
-            try! files.createDirectory(atPath: folder, withIntermediateDirectories: true)
-            try! files.copyItem(atPath: from, toPath: to)
-            // Only here bytes lie in a file that no fsync has promised.
-            if point == "push.part", path.hasSuffix(".part"), Int(status.st_size) > synced {
-                truncate(to, off_t(synced + Int(cut % UInt64(Int(status.st_size) - synced + 1))))
+        for path in FileManager.default.subpaths(atPath: directory) ?? [] where !Self.isOfTheProcess(path) {
+            do {
+                let size = try leave(path)
+                // Only here bytes lie in a file that no fsync has promised.
+                if let size, point == "push.part", path.hasSuffix(".part"), size > synced {
+                    truncate("\(heir)/\(path)", off_t(synced + Int(cut % UInt64(size - synced + 1))))
+                }
+            } catch {
+                state.withLock { $0.flaw = "\(directory)/\(path) cannot be copied to \(heir): \(error)" }
             }
         }
+    }
+
+    /// Leaves one file to the successor.
+    ///
+    /// - Returns: its size; nil for what is no file.
+    private func leave(_ path: String) throws -> Int? {
+        let (from, to) = ("\(directory)/\(path)", "\(heir)/\(path)")
+        var status = stat()
+        guard lstat(from, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
+        let files = FileManager.default
+        try files.createDirectory(atPath: (to as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
+        try files.copyItem(atPath: from, toPath: to)
+        return Int(status.st_size)
     }
 
     /// Locks and shared memory end with their process.
