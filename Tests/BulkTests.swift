@@ -64,9 +64,26 @@ import Testing
         return world
     }
 
+    /// One node moves the beginning of `count` finished classes, another their end: each may, both together may not.
+    private func years(_ count: Int) async throws -> zzsync.World {
+        let (world, rows) = try await classes(count)
+        for row in rows {
+            try write(world.node("A1"), row, "班级状态", .text("2"), by: "王芳")
+            try write(world.node("A1"), row, "结束年月", .text("2027-07"), by: "王芳")
+        }
+        try await world.settle()
+        for row in rows {
+            try write(world.node("A1"), row, "建班年月", .text("2026-09"), by: "王芳")
+            try write(world.node("A2"), row, "结束年月", .text("2026-07"), by: "李娜")
+        }
+        try await world.settle()
+        #expect(try OperatorDesk(world.hub("province")).cases().allSatisfy { $0.kind == "rule" && $0.breaks?.first?.hasPrefix("CL-03") == true })
+        return world
+    }
+
     // MARK: every kind, undone and redone
 
-    enum Kind: String, CaseIterable, Sendable { case take, set, alive, dead, merge, distinct, handBack }
+    enum Kind: String, CaseIterable, Sendable { case take, set, alive, dead, merge, distinct, handBack, rule }
 
     @Test(arguments: Kind.allCases) func twentyDecisionsUndoneAndRedone(_ kind: Kind) async throws {
         let count = 20
@@ -75,6 +92,7 @@ import Testing
             case .take, .set, .handBack: try await rooms(count).world
             case .alive, .dead: try await lives(count)
             case .merge, .distinct: try await classes(count, twins: true).world
+            case .rule: try await years(count)
             }
         let desk = OperatorDesk(try world.hub("province"))
         let open = try desk.cases()
@@ -83,7 +101,7 @@ import Testing
         for (index, item) in open.enumerated() {
             let choice: Choice =
                 switch kind {
-                case .take: .candidate(index % 2 + 1)
+                case .take, .rule: .candidate(index % 2 + 1)
                 case .set: .values([room: .text("另定\(index)")])
                 case .alive, .dead: try (kind == .alive ? Side.alive : .dead).choose(item)
                 case .merge: .merge

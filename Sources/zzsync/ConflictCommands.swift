@@ -60,6 +60,8 @@ struct ConflictsShow: ParsableCommand {
             values.sorted { $0.key < $1.key }.map { key, value in "\(form?.fields.first { $0.id == key }?.title ?? key)=\(value)" }
                 .joined(separator: "  ")
         }
+        for rule in item.breaks ?? [] { Terminal.line("Each side keeps the rule, the merged row breaks it: \(rule)") }
+        if item.breaks != nil { Terminal.line("  now  \(shown(item.shown))") }
         if let base = item.base { Terminal.line("  was  \(shown(base))") }
         if let survivor = item.survivor {
             Terminal.line("  First offer: `merge` applies the edit to row \(survivor.row), into which this one was merged")

@@ -10,9 +10,10 @@ extension OperatorDesk {
         var stamps = Stamps(db)
         let scope = ScopeID(key: row["scope"])
         let form = home.catalogue[number: row["form"]]
-        let group = form?.groups.first { $0.number == row["field_group"] as Int }
-        let isLife = !["cell", "owner"].contains(row["kind"] as String)
-        let fields = isLife ? [] : (group?.fields.map { form!.fields[$0].id } ?? [])
+        let places = form.map { form in CaseStore.groups(of: row, form).flatMap { form.groups[$0].fields } } ?? []
+        let fields = form.map { form in places.map { form.fields[$0].id } } ?? []
+        let isRule = row["kind"] as String == RuleCase.kind
+        let isLife = row["kind"] as String == "life"
         let candidates = try CaseStore.candidates(db, number: row["number"], stamps: &stamps)
         let returned = (row["returned"] as Int64?).map { Position($0) }
         return CaseView(
@@ -29,13 +30,14 @@ extension OperatorDesk {
                     candidate: index + 1,
                     values: isLife
                         ? ["life": "\(candidate.life)"]
-                        : Dictionary(uniqueKeysWithValues: zip(fields, candidate.values.map(\.shown))),
+                        : Dictionary(uniqueKeysWithValues: zip(fields, (isRule ? places.map { candidate.values[$0] } : candidate.values).map(\.shown))),
                     author: candidate.by.stamp.author, time: candidate.by.stamp.time,
                     site: candidate.by.stamp.origin.description, from: try label(db, candidate.by.writer),
                     clamped: candidate.by.clamped, answers: candidate.answers(returned))
             },
             survivor: row["kind"] as String == "life" ? try form.flatMap { try survivor(db, $0, scope, RowID(row["id"])) } : nil,
-            rows: row["kind"] as String == "twins" ? try form.map { try twins(db, row, $0) } : nil)
+            rows: row["kind"] as String == "twins" ? try form.map { try twins(db, row, $0) } : nil,
+            breaks: isRule ? form.map { form in form.rules.filter { RuleCase.ruleIDs(row).contains($0.id) }.map { "\($0.id) \($0.message)" } } : nil)
     }
 
     private func shown(_ db: Database, _ form: Form, _ fields: [String], _ scope: ScopeID, _ id: Int64) throws -> [String: String] {

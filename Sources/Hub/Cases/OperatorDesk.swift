@@ -55,9 +55,11 @@ package struct CaseView: Codable, Sendable {
     package var survivor: SurvivorView?
     /// Twins: both rows, as far as they differ.
     package var rows: [TwinView]?
+    /// Rules that both sides kept and the row as merged breaks.
+    package var breaks: [String]?
 
     enum CodingKeys: String, CodingKey {
-        case number = "case", kind, school, form, row, key, group, version, shown, base, candidates, survivor, rows, isReturned = "returned"
+        case number = "case", kind, school, form, row, key, group, version, shown, base, candidates, survivor, rows, breaks, isReturned = "returned"
         case openedAt = "opened_at", closedAt = "closed_at", otherSchool = "other_school", otherRow = "other_row"
     }
 }

@@ -18,17 +18,20 @@ struct Ruling {
     private var records: RecordIDs
     var value = ""
     /// The result as the record says it: column → value, or what became of the row.
-    private var result: [String: String] = [:]
+    var result: [String: String] = [:]
     /// What an undo puts back, as JSON.
-    private var before = ""
+    var before = ""
     /// The case as the operator saw it.
     let view: CaseView
     /// Cell cases that a deciding delete closes with the row's.
     private var closedToo: [Int64] = []
     private var watched: (row: RowID, errorsBefore: Set<String>)?
     var row: MergeRow
-    /// The group that the case is about; nil for the row's life and for twins.
-    let group: Int?
+    /// The groups that the case is about: one for a value, those that a broken rule reads, none for the row's life and for twins.
+    let groups: [Int]
+    /// The group of a case about one value.
+    var group: Int? { isRule ? nil : groups.first }
+    private var isRule: Bool { entry["kind"] as String == RuleCase.kind }
 
     init(_ db: Database, _ home: HubHome, case entry: Row, _ verdict: Verdict) throws {
         self.db = db
@@ -45,7 +48,7 @@ struct Ruling {
             throw Failure(.damaged, "The row of case \(entry["number"] as Int64) is gone.", next: "Run `zzsync hub status`.")
         }
         self.row = row
-        group = ["cell", "owner"].contains(entry["kind"] as String) ? form.groups.firstIndex { $0.number == entry["field_group"] as Int } : nil
+        groups = CaseStore.groups(of: entry, form)
         errorsBefore = try Self.errors(db, store.scope, form, row.id)
         view = try OperatorDesk(home).view(db, entry)
     }
@@ -93,23 +96,26 @@ struct Ruling {
                 .usage, "Case \(number) has no candidate \(ordinal).", next: "`zzsync hub conflicts show \(number)` lists them.")
         }
         let chosen = open.candidates[ordinal - 1]
+        if isRule { return try answerRule(chosen.values) }
         try answer(values: chosen.values, life: chosen.life)
     }
 
     private mutating func set(_ values: [Int: Value]) throws {
-        guard let group else {
+        guard !groups.isEmpty else {
             throw Failure(.refused, "Case \(number) is not about a value.", next: "Take one of its candidates.")
         }
-        let fields = row.form.groups[group].fields
+        let fields = groups.flatMap { row.form.groups[$0].fields }
         guard values.keys.allSatisfy(fields.contains) else {
             let names = fields.map { row.form.fields[$0].id }.joined(separator: ", ")
             throw Failure(.usage, "Case \(number) is about \(names) alone.", next: "Set these fields, or write others at the school.")
         }
+        if isRule { return try answerRule(row.values.indices.map { values[$0] ?? row.values[$0] }) }
         try answer(values: fields.map { values[$0] ?? row.values[$0] }, life: .unchanged)
     }
 
     private func openCase() throws -> OpenCase {
         if entry["kind"] as String == "owner" { return try changeRequest() }
+        if isRule { return try storedCase() }
         let open = entry["kind"] as String == "life" ? row.rowCase : group.flatMap { row.cases[$0] }
         guard let open else {
             throw Failure(
@@ -124,6 +130,10 @@ struct Ruling {
         guard let group, row.cases[group] == nil else {
             throw Failure(.refused, "The value that request \(number) asks for is disputed too.", next: "Decide that case first.")
         }
+        return try storedCase()
+    }
+
+    private func storedCase() throws -> OpenCase {
         var stamps = store.stamps
         return OpenCase(number: number, candidates: try CaseStore.candidates(db, number: number, stamps: &stamps))
     }
@@ -283,8 +293,7 @@ struct Ruling {
     /// What the row breaks now: by the fields that were decided, or what it did not break before.
     private func brokenByTheResult() throws -> Set<String> {
         let now = try Self.errors(db, store.scope, row.form, row.id)
-        guard let group else { return now.subtracting(errorsBefore) }
-        let decided = Set(row.form.groups[group].fields.map { row.form.fields[$0].id })
+        let decided = Set(groups.flatMap { row.form.groups[$0].fields }.map { row.form.fields[$0].id })
         let about = Set(row.form.rules.filter { !decided.isDisjoint(with: $0.fields) }.map(\.message))
         return now.filter { about.contains($0) || !errorsBefore.contains($0) }
     }

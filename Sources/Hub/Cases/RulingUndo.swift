@@ -18,6 +18,8 @@ extension Ruling {
             try db.execute(sql: "UPDATE zz_case SET returned = NULL, version = version + 1 WHERE number = ?", arguments: [number])
         case "apply":
             try undoApply(decision)
+        case _ where entry["kind"] as String == RuleCase.kind:
+            try undoRule(decision)
         default:
             try reopen(decision)
         }
@@ -26,18 +28,9 @@ extension Ruling {
     /// The value or life that was decided is open again, and the cases that went with it.
     mutating func reopen(_ decision: Row) throws {
         let cell = group.map { row.cells[$0] } ?? row.lifeCell
-        guard cell.written.rawValue == decision["position"] as Int64 else {
-            let time = Date(timeIntervalSince1970: TimeInterval(cell.by.stamp.time)).formatted(.iso8601)
-            throw Failure(
-                .refused, "What decision \(decision["decision"] as Int64) wrote was written again by \(cell.by.stamp.author) at \(time).",
-                next: "Nothing was changed; correct the value with an ordinary write.")
-        }
+        guard cell.written.rawValue == decision["position"] as Int64 else { throw writtenAgain(decision, cell) }
         // The case shows what was decided, among what others have written meanwhile: that must not go with an undo.
-        if let later = group.map({ row.cases[$0] }) ?? row.rowCase, later.number != number {
-            throw Failure(
-                .refused, "What decision \(decision["decision"] as Int64) wrote is disputed: case \(later.number ?? 0) is open.",
-                next: "Nothing was changed; decide on that case, it has what was written since.")
-        }
+        if let later = group.map({ row.cases[$0] }) ?? row.rowCase, later.number != number { throw isDisputed(decision, later) }
         var stamps = store.stamps
         let open = OpenCase(number: number, candidates: try CaseStore.candidates(db, number: number, stamps: &stamps))
         row.reopen(group, open, by: by, at: takePosition())
@@ -45,6 +38,19 @@ extension Ruling {
         value = decision["before"]
         try save(row)
         try reopenCase()
+    }
+
+    func isDisputed(_ decision: Row, _ later: OpenCase) -> Failure {
+        Failure(
+            .refused, "What decision \(decision["decision"] as Int64) wrote is disputed: case \(later.number ?? 0) is open.",
+            next: "Nothing was changed; decide on that case, it has what was written since.")
+    }
+
+    func writtenAgain(_ decision: Row, _ cell: Cell) -> Failure {
+        let time = Date(timeIntervalSince1970: TimeInterval(cell.by.stamp.time)).formatted(.iso8601)
+        return Failure(
+            .refused, "What decision \(decision["decision"] as Int64) wrote was written again by \(cell.by.stamp.author) at \(time).",
+            next: "Nothing was changed; correct the value with an ordinary write.")
     }
 
     /// A delete that decided had closed the row's cell cases too: they are open again, each showing what it showed.
@@ -83,7 +89,7 @@ extension Ruling {
         try reopenCase()
     }
 
-    private func reopenCase() throws { try Self.reopen(db, number) }
+    func reopenCase() throws { try Self.reopen(db, number) }
 
     /// A change request that is open again is a question: the value is held until somebody answers.
     private static func reopen(_ db: Database, _ number: Int64) throws {

@@ -35,6 +35,7 @@ struct FindingsRefresher {
             try store.replaceFindings(form, rows: sorted, with: findings)
             broken += Set(findings.map(\.row)).count
         }
+        try RuleCase.closeMended(db, scope: store.scope, rows: rows)
         return broken
     }
 

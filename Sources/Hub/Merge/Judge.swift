@@ -64,6 +64,17 @@ extension MergeRow {
         return cell.by.writer == .child(old.site) && (cell.written <= old.limit || mutants.contains(.kinAll))
     }
 
+    /// The row before a change whose author had not seen some of it; nil when he had, or says nothing about values.
+    func apart(_ change: IncomingChange, _ context: JudgeContext) -> ApartChange? {
+        let isAlone = !cells.contains { $0.written > change.cursor && $0.by.writer != change.by.writer }
+        guard !isAlone, life == .alive, !change.groups.isEmpty else { return nil }
+        let touched = Set(change.groups.map(\.group))
+        let unseen = cells.indices.filter { !touched.contains($0) && !saw(cells[$0], change, context) }
+        guard let other = unseen.max(by: { cells[$0].written < cells[$1].written }) else { return nil }
+        return ApartChange(
+            form: form, row: id, before: values, unseen: unseen, by: change.by, cursor: change.cursor, other: cells[other].by)
+    }
+
     private mutating func judge(_ group: Int, _ new: [Value], _ change: IncomingChange, _ context: JudgeContext) {
         if life == .dead, rowCase == nil {
             // Equal or not: whoever typed it takes the row to be alive, and must be told.

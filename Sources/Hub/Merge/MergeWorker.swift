@@ -130,6 +130,7 @@ package actor MergeWorker {
                 body, header: header, cursor: min(cursor, store.logEnd), into: &store)
             _ = try FindingsRefresher(rules: home.rules).refresh(
                 db, store: &store, touched: touched, formerKeys: report.formerKeys)
+            try RuleCase.open(db, home.rules, report.apart, store: &store)
             try PolicyJournal.write(db, home, report.rulings, store: &store)
             KillPoint.reach("merge.write", in: home.directory)
             return store.logEnd

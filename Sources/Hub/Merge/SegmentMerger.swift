@@ -14,6 +14,8 @@ struct MergeReport: Sendable {
     /// Natural keys that rows had before.
     var formerKeys: [FormNumber: Set<String>] = [:]
     var rulings: [RowRuling] = []
+    /// Changes merged beside cells that their authors had not seen: together they may break what each kept.
+    var apart: [ApartChange] = []
 }
 
 struct SegmentMerger {
@@ -111,7 +113,9 @@ struct SegmentMerger {
             if let firstSeq, case .child(let site) = change.by.writer {
                 row.dropCovered(&change, firstSeq.advanced(by: index), try store.covered(form, id, by: site))
             }
+            let apart = row.apart(change, context)
             row.judge(change, at: next, context)
+            if row.moved, let apart { report.apart.append(apart) }
             if firstSeq != nil { row.showAgain(told) }
             if row.moved {
                 next = next.advanced(by: 1)

@@ -12,6 +12,8 @@ package struct KnownSite: Sendable {
     /// The one scope of a node; nil for a hub.
     package var scope: ScopeID?
     package var isRevoked: Bool
+    /// Seconds since 1970 of a hello from it, to the minute; nil before the first.
+    package var lastSeen: Int64? = nil
 }
 
 package struct HubService: Sendable {
@@ -32,7 +34,8 @@ package struct HubService: Sendable {
             try Row.fetchOne(db, sql: "SELECT * FROM zz_site WHERE site = ?", arguments: [id.key]).map { row in
                 KnownSite(
                     site: id, signingKey: Array(row["signing_key"] as Data),
-                    scope: (row["scope"] as Int64?).map { ScopeID(key: $0) }, isRevoked: row["revoked_at"] as Int64? != nil)
+                    scope: (row["scope"] as Int64?).map { ScopeID(key: $0) }, isRevoked: row["revoked_at"] as Int64? != nil,
+                    lastSeen: row["last_seen"])
             }
         }
     }
@@ -86,20 +89,27 @@ package struct HubService: Sendable {
             standings.append(try await standing(hello, scope, site))
         }
         let now = now()
-        try await home.database.write {
+        try await noteSeen(site, now)
+        let catalogue = home.catalogue.hash.base64
+        return HelloReply(
+            scopes: standings, clock: now * 1000, epoch: home.epoch, catalogue: request.catalogue == catalogue ? nil : catalogue)
+    }
+
+    /// A minute's precision is enough: a hello shall not wait for its turn behind a merge just to say when it came.
+    private func noteSeen(_ site: KnownSite, _ now: Int64) async throws {
+        guard abs(now - (site.lastSeen ?? 0)) >= 60 else { return }
+        try await home.database.note {
             try $0.execute(sql: "UPDATE zz_site SET last_seen = ? WHERE site = ?", arguments: [now, site.site.key])
         }
-        return HelloReply(
-            scopes: standings, clock: now * 1000, epoch: home.epoch, catalogue: home.catalogue.hash.base64)
     }
 
     private func standing(_ hello: ScopeHello, _ scope: ScopeID, _ site: KnownSite) async throws -> ScopeStanding {
         func refused(_ reason: String) -> ScopeStanding {
-            ScopeStanding(scope: hello.scope, received: 0, chain: "", merged: 0, logEnd: 0, refused: reason)
+            ScopeStanding(scope: hello.scope, received: 0, merged: 0, logEnd: 0, refused: reason)
         }
         if let reason = try await introduce(scope, hello.school, site) {
             return reason == "unknown"
-                ? ScopeStanding(scope: hello.scope, received: 0, chain: "", merged: 0, logEnd: 0, unknown: true)
+                ? ScopeStanding(scope: hello.scope, received: 0, merged: 0, logEnd: 0, unknown: true)
                 : refused(reason)
         }
         try await notePutBack(hello, scope, site)
@@ -108,8 +118,9 @@ package struct HubService: Sendable {
         let part = home.inbox.part(scope, site.site, after: head.last)
         return try await home.database.read { db in
             let store = try SQLiteScopeStore(db, scope: scope)
+            let isAsNamed = head.last.rawValue == hello.lastSeq && head.chain.base64 == hello.chain
             var standing = ScopeStanding(
-                scope: hello.scope, received: head.last.rawValue, chain: head.chain.base64,
+                scope: hello.scope, received: head.last.rawValue, chain: isAsNamed ? nil : head.chain.base64,
                 merged: try Incarnations.merged(db, store, of: site.site).rawValue, logEnd: store.logEnd.rawValue)
             standing.partLast = part?.last.rawValue
             standing.partOffset = part?.offset
@@ -121,20 +132,26 @@ package struct HubService: Sendable {
     ///
     /// - Returns: nil when it may, "unknown" when the school must be described first, else the reason why not.
     private func introduce(_ scope: ScopeID, _ school: SchoolInfo?, _ site: KnownSite) async throws -> String? {
-        try await home.database.write { db in
-            let row = try Row.fetchOne(db, sql: "SELECT via FROM zz_scope WHERE scope = ?", arguments: [scope.key])
-            if let own = site.scope {
-                return own == scope && row != nil ? nil : "this site may speak for scope \(own) alone"
-            }
-            if let row {
-                return try Self.comes(db, row["via"], through: site) ? nil : "this school comes through another hub"
-            }
-            guard let school else { return "unknown" }
+        // Read first: nearly every school is known, and the writer may be in the middle of a merge.
+        let answer = try await home.database.read { try Self.mayName(scope, site, $0) }
+        guard answer == "unknown", let school else { return answer }
+        return try await home.database.write { db in
+            let answer = try Self.mayName(scope, site, db)
+            guard answer == "unknown" else { return answer }
             try db.execute(
                 sql: "INSERT INTO zz_scope (scope, school, via) VALUES (?, ?, ?)",
                 arguments: [scope.key, String(decoding: WireJSON.encode(school), as: UTF8.self), site.site.key])
             return nil
         }
+    }
+
+    private static func mayName(_ scope: ScopeID, _ site: KnownSite, _ db: Database) throws -> String? {
+        let row = try Row.fetchOne(db, sql: "SELECT via FROM zz_scope WHERE scope = ?", arguments: [scope.key])
+        if let own = site.scope {
+            return own == scope && row != nil ? nil : "this site may speak for scope \(own) alone"
+        }
+        guard let row else { return "unknown" }
+        return try comes(db, row["via"], through: site) ? nil : "this school comes through another hub"
     }
 
     /// - Throws: `WireError(.forbidden)` when the child may not speak for the scope.

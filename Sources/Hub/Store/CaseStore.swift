@@ -4,6 +4,15 @@ import GRDB
 import Shared
 
 enum CaseStore {
+    /// Indices of the groups that a case is about; none for a row's life, twins, clones, and for a group that the form no longer has.
+    static func groups(of entry: Row, _ form: Form) -> [Int] {
+        switch entry["kind"] as String {
+        case "cell", "owner": form.groups.indices.filter { form.groups[$0].number == entry["field_group"] as Int }
+        case RuleCase.kind: RuleCase.groups(form, RuleCase.ruleIDs(entry))
+        default: []
+        }
+    }
+
     /// Loads the open cases of a row whose metadata say that it has some.
     static func load(_ db: Database, scope: ScopeID, into row: inout MergeRow, stamps: inout Stamps) throws {
         let cases = try Row.fetchAll(

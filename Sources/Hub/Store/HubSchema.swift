@@ -186,11 +186,12 @@ package enum HubSchema {
 
         CREATE TABLE zz_case (
           number INTEGER PRIMARY KEY AUTOINCREMENT,
-          kind TEXT NOT NULL,                   -- cell | life | twins | owner (a change request: holds nothing)
+          kind TEXT NOT NULL,                   -- cell | life | twins | rule | clone | owner (a change request: holds nothing)
           scope INT NOT NULL,
           form INT NOT NULL,
           id INT NOT NULL,
           field_group INT NOT NULL,
+          rules TEXT,                           -- rule: what the merged row breaks, though each side kept it
           other_scope INT,                      -- twins: the other row
           other_id INT,
           opened_at INT NOT NULL,
@@ -207,7 +208,7 @@ package enum HubSchema {
           stamp INT NOT NULL,
           life INT NOT NULL,
           cursor INT NOT NULL,
-          value TEXT NOT NULL,                  -- JSON: the group's values
+          value TEXT NOT NULL,                  -- JSON: the group's values; for kind rule those of the whole row
           PRIMARY KEY (number, ordinal)
         ) STRICT, WITHOUT ROWID;
 

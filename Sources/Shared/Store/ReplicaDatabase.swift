@@ -106,6 +106,30 @@ package enum ReplicaDatabase {
     }
 }
 
+extension DatabaseWriter {
+    /// A transaction that a power cut may take away (a killed process may not), and with it nothing that anybody relies on: it
+    /// does not wait for the disk.
+    package func note<T: Sendable>(_ body: @escaping @Sendable (Database) throws -> T) async throws -> T {
+        try await writeWithoutTransaction { db in
+            try db.execute(sql: "PRAGMA synchronous = NORMAL")
+            defer { try? db.execute(sql: "PRAGMA synchronous = FULL") }
+            return try noted(db, body)
+        }
+    }
+}
+
+private func noted<T>(_ db: Database, _ body: (Database) throws -> T) throws -> T {
+    try db.beginTransaction(.immediate)
+    do {
+        let result = try body(db)
+        try db.commit()
+        return result
+    } catch {
+        if db.isInsideTransaction { try db.rollback() }
+        throw error
+    }
+}
+
 /// What a person reads when SQLite refuses: disk full, locked, damaged, no permission.
 package func storeFailure(_ error: any Error, path: String) -> Failure {
     if let failure = error as? Failure { return failure }

@@ -126,7 +126,7 @@ extension SyncSession {
     /// Whether the parent holds more of this site than was sealed here, or something else.
     func isOvertaken(_ scope: ScopeID, _ standing: ScopeStanding) async throws(Failure) -> Bool {
         let received = Seq(standing.received)
-        guard received > .none else { return false }
+        guard received > .none, let said = standing.chain else { return false }
         let chain = try await read { db -> ContentHash? in
             let link = try ScopeLink.load(db, scope)!
             if received >= link.sealed { return received == link.sealed ? link.chain : nil }
@@ -135,7 +135,7 @@ extension SyncSession {
                 arguments: [scope.key, received.advanced(by: 1).rawValue]
             ).map { try SegmentCodec.inspect(Array($0)).previousHash }
         }
-        return chain?.base64 != standing.chain
+        return chain?.base64 != said
     }
 
     /// Goes on as a new site: asks the parent with the old keys, then takes the new ones. May be broken off anywhere and repeated.

@@ -123,7 +123,7 @@ package struct SyncSession: Sendable {
         for scope in scopes where standings[scope] != nil {
             if pull { try await self.pull(scope, logEnd: Position(standings[scope]!.logEnd), report: &report) }
             let now = now()
-            let link = try await write { db in
+            let link = try await note { db in
                 var link = try ScopeLink.load(db, scope)!
                 link.lastSync = now
                 try link.save(db)
@@ -333,6 +333,10 @@ package struct SyncSession: Sendable {
 
     func read<T: Sendable>(_ body: @Sendable @escaping (Database) throws -> T) async throws(Failure) -> T {
         do { return try await replica.database.read(body) } catch { throw storeFailure(error, path: replica.database.path) }
+    }
+
+    func note<T: Sendable>(_ body: @Sendable @escaping (Database) throws -> T) async throws(Failure) -> T {
+        do { return try await replica.database.note(body) } catch { throw storeFailure(error, path: replica.database.path) }
     }
 
     func write<T: Sendable>(_ body: @Sendable @escaping (Database) throws -> T) async throws(Failure) -> T {

@@ -266,7 +266,7 @@ extension CurlTransfer {
         }
         set(CURLOPT_CUSTOMREQUEST, request.method.rawValue)
         // No "Expect: 100-continue": the hub sends none, and libcurl would wait a second for it before each upload.
-        var lines = ["Expect:", "User-Agent: zzsync"]
+        var lines = ["Expect:", "Accept:", "User-Agent: zzsync"]
         lines += request.headers.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }
         for line in lines { headerLines = curl_slist_append(headerLines, line) }
         zz_curl_set_pointer(easy, CURLOPT_HTTPHEADER, headerLines)

@@ -102,8 +102,9 @@ package struct HelloReply: Codable, Sendable {
     package var scopes: [ScopeStanding]
     package var clock: Int64
     package var epoch: Int
-    package var catalogue: String
-    package init(scopes: [ScopeStanding], clock: Int64, epoch: Int, catalogue: String) {
+    /// Hash of the catalogue the hub works with; nil when it is the child's.
+    package var catalogue: String?
+    package init(scopes: [ScopeStanding], clock: Int64, epoch: Int, catalogue: String?) {
         self.scopes = scopes
         self.clock = clock
         self.epoch = epoch
@@ -113,9 +114,10 @@ package struct HelloReply: Codable, Sendable {
 
 package struct ScopeStanding: Codable, Sendable {
     package var scope: String
-    /// Up to which seq of this child's segments the hub holds (checked, stored, fsynced), and the chain hash there.
+    /// Up to which seq of this child's segments the hub holds (checked, stored, fsynced), and the chain hash there; nil when
+    /// both are what the child named.
     package var received: Int64
-    package var chain: String
+    package var chain: String?
     /// Up to which seq they are merged.
     package var merged: Int64
     /// The end of the hub's log of this scope.
@@ -130,7 +132,7 @@ package struct ScopeStanding: Codable, Sendable {
     /// The hub's epoch, as the whole reply says it.
     package var epoch: Int?
     package init(
-        scope: String, received: Int64, chain: String, merged: Int64, logEnd: Int64, unknown: Bool? = nil,
+        scope: String, received: Int64, chain: String? = nil, merged: Int64, logEnd: Int64, unknown: Bool? = nil,
         refused: String? = nil
     ) {
         self.scope = scope

@@ -131,6 +131,7 @@ extension Country {
             case "cell", "owner":
                 guard let group = group(of: item, form) else { return false }
                 try decideCell(item, form, CellKey(row: key, group: group), desk, site)
+            case "rule": try decideRule(item, form, key, desk, site)
             case "life": try decideLife(item, key, desk, site)
             case "twins": try decideTwins(item, form, key, desk, site)
             default:
@@ -156,6 +157,16 @@ extension Country {
         }
         guard stands(site), let after = try shown(cell.row, at: desk.home)?[cell.group] else { return }
         oracle.decide(cell, after, covering: seen, author: site.name)
+    }
+
+    /// One side of a broken rule: the cells in which it differs are written.
+    private func decideRule(_ item: CaseView, _ form: Form, _ key: RowKey, _ desk: OperatorDesk, _ site: Site) throws {
+        let before = try shown(key, at: desk.home)!
+        _ = try desk.take(item.number, candidate: dice.roll(1...item.candidates.count), verdict(site))
+        guard stands(site), let after = try shown(key, at: desk.home) else { return }
+        for group in form.groups.indices where before[group] != after[group] {
+            oracle.decide(CellKey(row: key, group: group), after[group]!, covering: [before[group]!], author: site.name)
+        }
     }
 
     private func decideLife(_ item: CaseView, _ key: RowKey, _ desk: OperatorDesk, _ site: Site) throws {

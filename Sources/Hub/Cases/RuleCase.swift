@@ -1,0 +1,206 @@
+// Two people changed different cells of one row, neither having seen the other; each of their rows kept the rule, the merged
+// one breaks it. Nobody erred alone, so nobody would find it alone: an operator is asked.
+//
+// Two designs. One: the judge of cells treats a rule's columns as one group, so that such edits are disputed like a cell
+// (simple; and every two edits of a wide rule's columns are asked about, though most keep it). The other: cells merge as
+// always, then the rule is run on the merged row, on the row as it stood here and on the row as the other side had it; only
+// a rule that holds for both and not for the two together is a question. The second: it asks about what is really broken.
+// The other sides are tried in a savepoint that is rolled back, so that the rule's own SQL judges them.
+//
+// The case holds nothing by itself: the finding of the same rule holds the row. It closes itself when that finding goes.
+
+import GRDB
+import Shared
+
+/// A change that was merged beside cells which its author had not seen.
+struct ApartChange {
+    let form: Form
+    let row: RowID
+    /// The row as it stood here before.
+    let before: [Value]
+    /// Indices of the groups that the author had not seen.
+    let unseen: [Int]
+    let by: Provenance
+    let cursor: Position
+    /// Who wrote the newest of what he had not seen.
+    let other: Provenance
+}
+
+enum RuleCase {
+    static let kind = "rule"
+
+    /// Opens a case for each row that a rule finds broken only as merged; a side that comes to an open case joins it.
+    ///
+    /// - Parameter apart: in the order of the merge. The rows' findings are those of now.
+    static func open(_ db: Database, _ rules: RuleEngine, _ apart: [ApartChange], store: inout SQLiteScopeStore) throws {
+        for change in apart {
+            let broken = try brokenNow(db, store.scope, change)
+            guard !broken.isEmpty, let row = try store.load(change.form, [change.row])[change.row] else { continue }
+            let theirs = try seen(db, store.scope, change, merged: row.values)
+            let theirsBreak = try self.broken(db, rules, store.scope, change, values: theirs)
+            let side = Candidate(by: change.by, values: theirs, life: .unchanged, cursor: change.cursor)
+            if let known = try openCase(db, store.scope, change.form, change.row) {
+                guard theirsBreak.isDisjoint(with: known.rules) else { continue }
+                try join(db, known.number, side, store: &store)
+                continue
+            }
+            let combined = try broken.subtracting(theirsBreak)
+                .subtracting(self.broken(db, rules, store.scope, change, values: change.before))
+            // A disputed cell is a question already; its answer is held to the rules by itself.
+            guard !combined.isEmpty, groups(change.form, combined).allSatisfy({ row.cases[$0] == nil }) else { continue }
+            let here = Candidate(by: change.other, values: change.before, life: .unchanged, cursor: row.position)
+            try insert(db, change, combined, [here, side], store: &store)
+        }
+    }
+
+    /// Closes the cases of rows that no longer break what they were opened for. Called wherever rules were run.
+    static func closeMended(_ db: Database, scope: ScopeID, rows: [FormNumber: Set<RowID>]) throws {
+        let open = try Row.fetchAll(
+            db.cachedStatement(sql: "SELECT number, form, id, rules FROM zz_case WHERE scope = ? AND kind = 'rule' AND closed_at IS NULL"),
+            arguments: [scope.key])
+        for entry in open where rows[entry["form"]]?.contains(RowID(entry["id"])) == true {
+            let broken = try findings(db, scope, entry["form"], RowID(entry["id"]))
+            guard broken.isDisjoint(with: ruleIDs(entry)) else { continue }
+            try db.execute(
+                sql: "UPDATE zz_case SET closed_at = unixepoch() WHERE number = ?", arguments: [entry["number"] as Int64])
+        }
+    }
+
+    static func ruleIDs(_ entry: Row) -> Set<String> { Set((entry["rules"] as String).split(separator: ",").map(String.init)) }
+
+    /// The groups whose values the rules read: what the case is about, and what a decision may write.
+    static func groups(_ form: Form, _ rules: Set<String>) -> [Int] {
+        let read = form.rules.filter { rules.contains($0.id) }.reduce(into: Set<String>()) { $0.formUnion(columns($1)) }
+        return form.groups.indices.filter { form.groups[$0].fields.contains { read.contains(form.fields[$0].id) } }
+    }
+
+    private static func columns(_ rule: Rule) -> Set<String> {
+        // Text literals hold no columns; a word that is no column of the form matches none.
+        let code = rule.condition.split(separator: "'", omittingEmptySubsequences: false).enumerated()
+            .filter { $0.offset.isMultiple(of: 2) }.map(\.element).joined(separator: " ")
+        let words = code.split { !($0.isLetter || $0.isNumber || $0 == "_") }.map(String.init)
+        return Set(rule.fields).union(words)
+    }
+
+    // MARK: what each side breaks
+
+    private static func isOfOneRow(_ rule: Rule) -> Bool { rule.level == .error && [.authored, .field].contains(rule.kind) }
+
+    private static func brokenNow(_ db: Database, _ scope: ScopeID, _ change: ApartChange) throws -> Set<String> {
+        try findings(db, scope, change.form.number, change.row)
+            .intersection(change.form.rules.filter(isOfOneRow).map(\.id))
+    }
+
+    private static func findings(_ db: Database, _ scope: ScopeID, _ form: FormNumber, _ row: RowID) throws -> Set<String> {
+        Set(
+            try String.fetchAll(
+                db.cachedStatement(sql: "SELECT rule FROM zz_finding WHERE scope = ? AND form = ? AND id = ? AND level = 'error'"),
+                arguments: [scope.key, form, row.rawValue]))
+    }
+
+    /// What the row would break with these values.
+    private static func broken(
+        _ db: Database, _ rules: RuleEngine, _ scope: ScopeID, _ change: ApartChange, values: [Value]
+    ) throws -> Set<String> {
+        var broken: Set<String> = []
+        try db.inSavepoint {
+            let sets = change.form.fields.map { "\($0.id) = ?" }.joined(separator: ", ")
+            let update = try HotStatement(db, "UPDATE \(change.form.table) SET \(sets) WHERE scope = ? AND id = ?")
+            defer { update.reset() }
+            for (index, value) in values.enumerated() { update.bind(index + 1, value) }
+            update.bind(values.count + 1, scope.key)
+            update.bind(values.count + 2, change.row.rawValue)
+            _ = try update.step()
+            broken = Set(
+                try rules.findings(db, form: change.form, rows: [change.row], scope: .hub(scope), where: isOfOneRow).map(\.rule))
+            return .rollback
+        }
+        return broken
+    }
+
+    /// The row as the change's author had it: what he had not seen is as it was at his cursor.
+    private static func seen(_ db: Database, _ scope: ScopeID, _ change: ApartChange, merged: [Value]) throws -> [Value] {
+        var values = merged
+        for index in change.unseen {
+            let group = change.form.groups[index]
+            let old = try String.fetchOne(
+                db.cachedStatement(
+                    sql: """
+                        SELECT old FROM zz_history WHERE scope = ? AND form = ? AND id = ? AND field_group = ?
+                          AND written <= ? AND replaced > ? ORDER BY replaced LIMIT 1
+                        """),
+                arguments: [
+                    scope.key, change.form.number, change.row.rawValue, group.number, change.cursor.rawValue, change.cursor.rawValue,
+                ]
+            ).map(ValuesJSON.decode)
+            for (place, field) in group.fields.enumerated() { values[field] = old?[place] ?? .null }
+        }
+        return values
+    }
+
+    // MARK: store
+
+    private static func openCase(
+        _ db: Database, _ scope: ScopeID, _ form: Form, _ row: RowID
+    ) throws -> (number: Int64, rules: Set<String>)? {
+        try Row.fetchOne(
+            db.cachedStatement(
+                sql: "SELECT number, rules FROM zz_case WHERE scope = ? AND form = ? AND id = ? AND kind = 'rule' AND closed_at IS NULL"),
+            arguments: [scope.key, form.number, row.rawValue]
+        ).map { ($0["number"], ruleIDs($0)) }
+    }
+
+    private static func insert(
+        _ db: Database, _ change: ApartChange, _ rules: Set<String>, _ sides: [Candidate], store: inout SQLiteScopeStore
+    ) throws {
+        try db.execute(
+            sql: "INSERT INTO zz_case (kind, scope, form, id, field_group, rules, opened_at) VALUES ('rule', ?, ?, ?, 0, ?, unixepoch())",
+            arguments: [store.scope.key, change.form.number, change.row.rawValue, rules.sorted().joined(separator: ",")])
+        try CaseStore.write(db, db.lastInsertedRowID, sides, stamps: &store.stamps)
+    }
+
+    private static func join(_ db: Database, _ number: Int64, _ side: Candidate, store: inout SQLiteScopeStore) throws {
+        var open = OpenCase(number: number, candidates: try CaseStore.candidates(db, number: number, stamps: &store.stamps))
+        open.join(side)
+        try CaseStore.write(db, number, open.candidates, stamps: &store.stamps)
+        try db.execute(sql: "UPDATE zz_case SET version = version + 1 WHERE number = ?", arguments: [number])
+    }
+}
+
+extension Ruling {
+    /// The sides of a broken rule are whole rows; a decision writes the groups that the rule reads, in one change.
+    mutating func answerRule(_ whole: [Value]) throws {
+        let open = groups.first { row.cases[$0] != nil }
+        if let open {
+            let titles = row.form.groups[open].fields.map { row.form.fields[$0].id }.joined(separator: ", ")
+            throw Failure(.refused, "\(titles) of this row is disputed too.", next: "Decide that case first.")
+        }
+        before = ValuesJSON.encode(row.values)
+        let differing = groups.filter { group in row.form.groups[group].fields.contains { row.values[$0] != whole[$0] } }
+        let position = takePosition()
+        // Kept as it is, with an explanation: a write all the same, so that it covers what both sides wrote.
+        for group in differing.isEmpty ? groups : differing {
+            row.decide(group, row.form.groups[group].fields.map { whole[$0] }, by: by, at: position)
+        }
+        let fields = groups.flatMap { row.form.groups[$0].fields }
+        value = ValuesJSON.encode(fields.map { whole[$0] })
+        for field in fields { result[row.form.fields[field].id] = whole[field].shown }
+        try save(row)
+    }
+
+    mutating func undoRule(_ decision: Row) throws {
+        let position: Int64 = decision["position"]
+        if let later = groups.map({ row.cells[$0] }).first(where: { $0.written.rawValue > position }) {
+            throw writtenAgain(decision, later)
+        }
+        if let later = groups.compactMap({ row.cases[$0] }).first { throw isDisputed(decision, later) }
+        let old = ValuesJSON.decode(decision["before"])
+        row.position = takePosition()
+        for group in groups where row.cells[group].written.rawValue == position {
+            row.forceWrite(group, row.form.groups[group].fields.map { old[$0] }, by: by)
+        }
+        value = ValuesJSON.encode(groups.flatMap { row.form.groups[$0].fields }.map { old[$0] })
+        try save(row)
+        try reopenCase()
+    }
+}
