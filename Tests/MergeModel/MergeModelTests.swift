@@ -12,11 +12,11 @@ enum MergeModel {
         let description: String
     }
 
-    static func run(_ words: [String]) throws -> [UInt8] {
+    static func run(_ words: [String], script: String = "whole_run.py") throws -> [UInt8] {
         let process = Process()
         process.executableURL = URL(filePath: "/usr/bin/python3")
         let models = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().appending(path: "models")
-        process.arguments = ["-B", models.appending(path: "whole_run.py").path] + words
+        process.arguments = ["-B", models.appending(path: script).path] + words
         let pipe = Pipe()
         process.standardOutput = pipe
         try process.run()
@@ -24,7 +24,7 @@ enum MergeModel {
         process.waitUntilExit()
         let text = words.joined(separator: " ")
         guard process.terminationStatus == 0 else {
-            throw Trouble(description: "whole_run.py \(text): \(String(decoding: output, as: UTF8.self))")
+            throw Trouble(description: "\(script) \(text): \(String(decoding: output, as: UTF8.self))")
         }
         return Array(output)
     }
@@ -46,8 +46,8 @@ enum MergeModel {
         var outcome = Outcome()
         var history: ModelHistory?
         while let letter = reader.next() {
-            if letter == UInt8(ascii: "S") {
-                history = ModelHistory(seed: reader.words[0], mutants: mutants)
+            if letter == UInt8(ascii: "S") || letter == UInt8(ascii: "T") {
+                history = ModelHistory(seed: reader.words[0], epoch: letter == UInt8(ascii: "T") ? 1 : 0, mutants: mutants)
             } else if let difference = history?.take(letter, reader.words) {
                 outcome.difference = difference
                 return outcome

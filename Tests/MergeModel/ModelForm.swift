@@ -54,6 +54,11 @@ struct MemoryStore: ScopeStore {
     /// Where each child's changes were merged: (last seq, end of the transaction).
     private(set) var merges: [SiteID: [(seq: Seq, at: Position)]] = [:]
     private(set) var counts = CellCounts()
+    /// Which life of its hub this is: positions come again after a restore, lives do not.
+    var life = 0
+    private(set) var marks: [Position: Int] = [:]
+    private(set) var taken: [TakenKey: [TakenCell]] = [:]
+    private(set) var covers: [TakenKey: [SiteID: Seq]] = [:]
     private var stamps = [MergeRow.nobody]
     private var numbers: [Provenance: Int64] = [:]
     var mutants: MergeMutant = []
@@ -110,7 +115,7 @@ struct MemoryStore: ScopeStore {
         var entries = ([(0, row.lifeCell, false)] + groups).map { group, cell, disputed in
             RowMeta.Entry(
                 group: group, written: cell.written, shown: cell.shown, stamp: cell.isWritten ? number(cell.by) : 0,
-                disputed: disputed, base: cell.base)
+                disputed: disputed, base: cell.base, disputedAbove: cell.disputedAbove)
         }
         let meta = RowMeta.pack(entries, rowCase: row.rowCase != nil)
         for index in entries.indices {
@@ -121,6 +126,7 @@ struct MemoryStore: ScopeStore {
         let cells = entries.map { entry in
             var cell = Cell(written: entry.written, shown: entry.shown, by: stamps[Int(entry.stamp)])
             cell.base = entry.base
+            cell.disputedAbove = entry.disputedAbove
             return cell
         }
         row.lifeCell = cells[0]
@@ -137,6 +143,7 @@ struct MemoryStore: ScopeStore {
 
     mutating func append(_ extent: Extent, upTo: Position) {
         logEnd = upTo
+        marks[upTo] = life
         if let (site, seq) = extent.merged { merges[site, default: []].append((seq, upTo)) }
     }
 
@@ -145,7 +152,42 @@ struct MemoryStore: ScopeStore {
         return merges.values.flatMap { $0 }.map(\.at).filter { $0 < first }.max() ?? Position.none
     }
 
-    func covered(_ form: Form, _ row: RowID, by site: SiteID) -> [Int: Seq] { [:] }
+    // MARK: what comes back from logs that are lost
+
+    struct TakenKey: Hashable {
+        let row: RowID
+        let group: Int
+        var epoch = 0
+    }
+
+    func covered(_ form: Form, _ row: RowID, by site: SiteID) -> [Int: Seq] {
+        ([0] + form.groups.map(\.number)).reduce(into: [:]) { $0[$1] = covers[TakenKey(row: row, group: $1)]?[site] }
+    }
+
+    mutating func cover(_ form: Form, _ row: RowID, groups: [Int], by site: SiteID, upTo seq: Seq) {
+        for group in groups { covers[TakenKey(row: row, group: group), default: [:]][site, default: .none].raise(to: seq) }
+    }
+
+    func merge(at position: Position) -> (site: SiteID, upTo: Seq)? {
+        guard let end = marks.keys.filter({ $0 >= position }).min() else { return nil }
+        // A new incarnation's inherited merges are its parent's; the parent's own stands first.
+        let found = merges.sorted { $0.key < $1.key }.flatMap { site, ends in ends.filter { $0.at == end }.map { (site, $0.seq) } }
+        return found.first.map { (site: $0.0, upTo: $0.1) }
+    }
+
+    func taken(_ form: Form, _ row: RowID, epoch: Int) -> [Int: [TakenCell]] {
+        ([0] + form.groups.map(\.number)).reduce(into: [:]) { $0[$1] = taken[TakenKey(row: row, group: $1, epoch: epoch)] }
+    }
+
+    mutating func note(_ cell: TakenCell, _ form: Form, _ row: RowID, group: Int, epoch: Int) {
+        let key = TakenKey(row: row, group: group, epoch: epoch)
+        taken[key] = taken[key, default: []].filter { $0.was != cell.was } + [cell]
+    }
+
+    /// A child whose parent was put back: what its values were made over in the lost log tells nothing.
+    mutating func lowerBases(to cursor: Position) {
+        for id in rows.keys { _ = rows[id]!.lowerBases(to: cursor) }
+    }
 
     func merged(of site: SiteID) -> Seq { done[site] ?? .none }
 
@@ -161,6 +203,10 @@ struct MemoryStore: ScopeStore {
         merges[site, default: []].filter { $0.at <= upTo }.map(\.seq).max() ?? .none
     }
 
+    func mergedSeqs(upTo: Position) -> [SiteID: Seq] {
+        merges.keys.reduce(into: [:]) { $0[$1] = merged(of: $1, upTo: upTo) }
+    }
+
     /// A restored node goes on as `new`; what its older incarnation had sealed up to `seq` counts as its own.
     ///
     /// - Returns: the position up to which the older incarnation's writes count.
@@ -170,4 +216,8 @@ struct MemoryStore: ScopeStore {
         done[new] = seq
         return shared.map(\.at).max() ?? .none
     }
+}
+
+extension Seq {
+    fileprivate mutating func raise(to other: Seq) { self = max(self, other) }
 }

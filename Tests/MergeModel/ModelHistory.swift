@@ -46,11 +46,17 @@ struct ModelHistory {
     /// What the model says of each row of each replica.
     private var expected: [Int: [Int: [Int]]] = [:]
     private var standings: [Int: [Int]] = [:]
+    /// What it says of replicas in histories with hubs that are put back.
+    private var lives: [Int: [Int]] = [:]
+    private let chains = ModelCounter()
+    /// 0 in histories without them.
+    private let epoch: Int
     private var touched: Set<Int> = []
     private var lastStep = "the start"
     private(set) var steps = 0
 
-    init(seed: Int, mutants: MergeMutant) {
+    init(seed: Int, epoch: Int = 0, mutants: MergeMutant) {
+        self.epoch = epoch
         self.seed = seed
         self.mutants = mutants
     }
@@ -62,7 +68,7 @@ struct ModelHistory {
         switch UnicodeScalar(letter) {
         case "N":
             replicas[words[0]] = ModelReplica(
-                number: words[0], parent: replicas[words[1]], isNode: words[2] == 1, mutants: mutants)
+                number: words[0], parent: replicas[words[1]], isNode: words[2] == 1, epoch: epoch, chains: chains, mutants: mutants)
         case "A":
             if let difference = compare() { return difference }
             steps += 1
@@ -70,6 +76,10 @@ struct ModelHistory {
             act(UnicodeScalar(UInt8(words[0])), replicas[words[1]]!, Array(words.dropFirst(2)))
         case "h":
             replicas[words[0]]!.invalid = Set(words.dropFirst().map { RowID(Int64($0)) })
+        case "t":
+            replicas[words[0]]!.restoring.isThere = words[1] == 1
+        case "e":
+            lives[words[0]] = words
         case "z":
             touched.insert(words[0])
             standings[words[0]] = words
@@ -93,6 +103,15 @@ struct ModelHistory {
         case "P": replica.push(words[0]..<words[1])
         case "L": replica.pull(upTo: Position(Int64(words[0])))
         case "B": replica.backup()
+        case "p":
+            if !mutants.contains(.lateHello) { replica.hello() }
+            replica.push(words[0]..<words[1])
+            replica.link.received = max(replica.link.received, replica.parent!.store.merged(of: replica.site))
+        case "l":
+            replica.hello()
+            replica.pull(upTo: Position(Int64(words[0])))
+        case "b": replica.copyHome()
+        case "r": replica.putBack()
         case "R": replica.restore(as: words[0])
         default: preconditionFailure("the model printed a step that is not known here: \(letter)")
         }
@@ -112,6 +131,9 @@ struct ModelHistory {
             guard standing == standings[number]! else {
                 return explain(replica, "pos, cursor, merged, judged, seq", standings[number]!, standing)
             }
+            if let model = lives[number], model != life(replica) {
+                return explain(replica, "epoch, link, site, put back, pages, returned, received, taken, covers", model, life(replica))
+            }
             let known = expected[number] ?? [:]
             let here = replica.isNode ? Set(replica.table.keys).union(replica.marks.keys) : Set(replica.store.rows.keys)
             for id in Set(known.keys).union(here.map { Int($0.rawValue) }).sorted() {
@@ -124,6 +146,16 @@ struct ModelHistory {
             }
         }
         return nil
+    }
+
+    /// As `Recorder.life` in whole_history.py.
+    private func life(_ replica: ModelReplica) -> [Int] {
+        let (link, store) = (replica.link, replica.store)
+        return [
+            replica.number, replica.isNode ? 0 : replica.epoch, link.epoch, Int(replica.site.rawValue), replica.restoring.isPutBack ? 1 : 0,
+            link.pages.count, link.returned.count, Int(link.received.rawValue), store.taken.values.reduce(0) { $0 + $1.count },
+            store.covers.values.reduce(0) { $0 + $1.values.count { $0 > .none } },
+        ]
     }
 
     private func explain(_ replica: ModelReplica, _ what: String, _ model: [Int], _ swift: [Int]) -> String {

@@ -10,17 +10,23 @@ final class ModelReplica {
     let parent: ModelReplica?
     let isNode: Bool
     let mutants: MergeMutant
-    private(set) var incarnation = 0
-    private(set) var link = ModelUplink()
+    var incarnation = 0
+    var link: ModelUplink
     private let form = ModelForm.form
 
     // A hub.
-    private(set) var store = MemoryStore()
-    private(set) var held: [RowID: HeldCells] = [:]
-    private var sealed = Position.none
-    private var kin: [SiteID: (site: SiteID, limit: Position)] = [:]
+    var store = MemoryStore()
+    var held: [RowID: HeldCells] = [:]
+    var sealed = Position.none
+    var kin: [SiteID: (site: SiteID, limit: Position)] = [:]
     /// Rows that break a rule or are not released.
     var invalid: Set<RowID> = []
+
+    // A replica that is put back (ModelRestore.swift).
+    /// 0 in histories without hubs that are put back.
+    var epoch: Int
+    var restoring = RestoringState()
+    var putBacks = 0
 
     // A node.
     struct Mark {
@@ -28,11 +34,13 @@ final class ModelReplica {
         var life = Life.unchanged
         var time = 0
     }
-    private(set) var table: [RowID: [Value]] = [:]
-    private(set) var marks: [RowID: Mark] = [:]
+    var table: [RowID: [Value]] = [:]
+    var marks: [RowID: Mark] = [:]
     private var snapshot: (table: [RowID: [Value]], link: ModelUplink)?
 
-    init(number: Int, parent: ModelReplica?, isNode: Bool, mutants: MergeMutant) {
+    init(number: Int, parent: ModelReplica?, isNode: Bool, epoch: Int, chains: ModelCounter, mutants: MergeMutant) {
+        link = ModelUplink(chains: chains)
+        self.epoch = epoch
         self.number = number
         self.parent = parent
         self.isNode = isNode
@@ -41,6 +49,8 @@ final class ModelReplica {
     }
 
     var site: SiteID { SiteID(UInt64(number * 100 + incarnation)) }
+    /// Whom its own writes name: its children know a hub by one site, whatever happens above.
+    var name: SiteID { isNode ? site : SiteID(UInt64(number * 100)) }
 
     // MARK: an author's writes
 
@@ -89,14 +99,14 @@ final class ModelReplica {
         author([id]) { row in row.decideLife(life, by: self.here(time), at: row.position) }
     }
 
-    private func here(_ time: Int) -> Provenance { Provenance(writer: .hub, stamp: ModelForm.stamp(site, time)) }
+    private func here(_ time: Int) -> Provenance { Provenance(writer: .hub, stamp: ModelForm.stamp(name, time)) }
 
     /// One transaction of a hub that writes to these rows, a position each.
     private func author(_ ids: [RowID], _ write: (inout MergeRow) -> Void) {
         var next = store.logEnd
         for id in ids {
             guard var row = store.row(id) else { continue }
-            next = next.advanced(by: 1)
+            next = next.next(inEpoch: epoch)
             row.position = next
             write(&row)
             store.save([row])
@@ -151,12 +161,15 @@ final class ModelReplica {
     private func ingest(_ segment: ModelSegment, from child: ModelReplica) {
         let header = SegmentHeader(
             kind: .changes, scope: store.scope, site: child.site, firstSeq: segment.first, lastSeq: segment.last,
-            cursor: segment.cursor, epoch: 0, rawLength: 0, bodyLength: 0, previousHash: .none, catalogueHash: .none,
+            cursor: segment.cursor, epoch: segment.epoch, rawLength: 0, bodyLength: 0, previousHash: .none, catalogueHash: .none,
             decodingHash: .none, bodyHash: .none, valuesDigest: .none)
-        let cursor = mutants.contains(.lateContext) ? child.link.cursor : header.cursor
+        guard segment.last > store.merged(of: child.site) else { return }
+        var cursor = mutants.contains(.lateContext) ? child.link.cursor : header.cursor
+        cursor = min(cursor, segment.cut ?? cursor, store.logEnd)
         let merger = SegmentMerger(
-            catalogue: ModelForm.catalogue, hub: site, now: 0, epoch: 0, parentIncarnation: kin[child.site], mutants: mutants)
+            catalogue: ModelForm.catalogue, hub: name, now: 0, epoch: epoch, parentIncarnation: kin[child.site], mutants: mutants)
         _ = try! merger.merge(segment.body, header: header, cursor: cursor, into: &store)
+        restoring.chains[child.site, default: [:]][segment.last] = segment.chain
     }
 
     // MARK: down
@@ -165,6 +178,10 @@ final class ModelReplica {
         seal()
         let parent = parent!
         let merged = max(link.merged, parent.store.merged(of: site, upTo: upTo))
+        if epoch > 0 {
+            guard upTo > link.cursor else { return }
+            keepPage(upTo)
+        }
         if upTo > link.cursor, let body = parent.page(after: link.cursor, upTo: upTo) {
             for changes in body.forms {
                 if isNode { applyToTable(changes, merged) } else { applyToStore(changes, body.stamps, merged) }
@@ -173,11 +190,11 @@ final class ModelReplica {
         link.advance(to: upTo, logEnd: parent.store.logEnd, merged: merged)
     }
 
-    private func page(after: Position, upTo: Position) -> SegmentBody? {
+    func page(after: Position, upTo: Position) -> SegmentBody? {
         var builder = SegmentBuilder()
         for id in store.rows.keys.sorted() {
             let row = store.row(id)!
-            for cells in row.told(after: after, upTo: upTo, hub: site) {
+            for cells in row.told(after: after, upTo: upTo, hub: name) {
                 builder.add(
                     form: form, row: id, life: cells.life, mask: cells.mask, stamp: cells.stamp, placement: cells.placement
                 ) { $1.append(row.values[$0]) }
@@ -206,7 +223,7 @@ final class ModelReplica {
     }
 
     private func applyToStore(_ changes: FormChanges, _ stamps: [Stamp], _ merged: Seq) {
-        var next = store.logEnd.advanced(by: 1)
+        var next = store.logEnd.next(inEpoch: epoch)
         var index = 0
         while index < changes.count {
             let id = changes.rows[index]
@@ -216,14 +233,14 @@ final class ModelReplica {
             row.position = next
             var pull = RowPull(
                 row: row, held: held[id] ?? HeldCells(), pending: link.pending(id, mergedUpTo: merged, mutants: mutants),
-                site: site, context: JudgeContext(hub: site, now: 0))
+                site: site, context: JudgeContext(hub: name, now: 0))
             pull.apply(changes, index..<end, stamps: stamps)
             held[id] = pull.held.isEmpty ? nil : pull.held
             if pull.row.moved || pull.learned { store.save([pull.row]) }
             if pull.row.moved { next = next.advanced(by: 1) }
             index = end
         }
-        if next.advanced(by: -1) > store.logEnd { store.append(Extent(), upTo: next.advanced(by: -1)) }
+        if next > store.logEnd.next(inEpoch: epoch) { store.append(Extent(), upTo: next.advanced(by: -1)) }
     }
 
     // MARK: a node restored from its backup

@@ -9,6 +9,28 @@ struct ModelSegment {
     let last: Seq
     let cursor: Position
     let body: SegmentBody
+    /// Of the parent, in which it was sealed.
+    let epoch: Int
+    /// Stands for the hash: a segment that is signed again has another.
+    var chain: Int
+    var cut: Position?
+}
+
+/// A page of the parent's log, kept as it came.
+struct ModelPage {
+    let upTo: Position
+    let made: Position
+    let mark: Int?
+    let body: SegmentBody
+}
+
+/// Numbers that never come again, whatever is put back.
+final class ModelCounter {
+    private var last = 0
+    func next() -> Int {
+        last += 1
+        return last
+    }
 }
 
 struct ModelUplink {
@@ -17,6 +39,12 @@ struct ModelUplink {
     var judged = Seq.none
     var nextSeq = Seq(1)
     var outbox: [ModelSegment] = []
+    var epoch = 0
+    var received = Seq.none
+    var pages: [ModelPage] = []
+    var returned: [ModelPage] = []
+    private let chains: ModelCounter
+    init(chains: ModelCounter) { self.chains = chains }
     private var unsettled: [(seq: Seq, row: RowID, mask: FieldMask, life: Life)] = []
 
     /// Puts what was collected into the outbox, as `Sealer` does.
@@ -29,7 +57,7 @@ struct ModelUplink {
                 nextSeq = nextSeq.advanced(by: 1)
             }
         }
-        outbox.append(ModelSegment(first: first, last: nextSeq.advanced(by: -1), cursor: cursor, body: body))
+        outbox.append(ModelSegment(first: first, last: nextSeq.advanced(by: -1), cursor: cursor, body: body, epoch: epoch, chain: chains.next()))
     }
 
     func pending(_ row: RowID, mergedUpTo merged: Seq, mutants: MergeMutant = []) -> Pending {
@@ -49,5 +77,43 @@ struct ModelUplink {
         if upTo == logEnd { judged = merged }
         let judged = judged
         unsettled.removeAll { $0.seq <= merged && ($0.life != .dead || $0.seq <= judged) }
+    }
+
+    // MARK: a parent that was put back, or this child
+
+    /// What the parent does not share is signed again.
+    mutating func signAgain(after shared: Seq) {
+        received = shared
+        for index in outbox.indices where outbox[index].last > shared { outbox[index].chain = chains.next() }
+    }
+
+    /// As `SyncSession.enter` and `agree` do.
+    mutating func setAside(newest count: Int) -> (cursor: Position, survived: Position) {
+        returned += pages.suffix(count)
+        pages.removeLast(count)
+        return (pages.last?.upTo ?? .none, pages.last?.made ?? .none)
+    }
+
+    mutating func agree(epoch: Int, base: Position, merged: Seq, mutants: MergeMutant) {
+        self.epoch = epoch
+        cursor = min(cursor, base)
+        self.merged = min(self.merged, merged)
+        judged = min(judged, self.merged)
+        for index in outbox.indices where outbox[index].last > self.merged {
+            if !mutants.contains(.noCut) { outbox[index].cut = min(outbox[index].cut ?? base, base) }
+            if !mutants.contains(.notOwed) { owe(outbox[index]) }
+        }
+        unsettled.sort { $0.seq < $1.seq }
+    }
+
+    private mutating func owe(_ segment: ModelSegment) {
+        let waiting = Set(unsettled.map(\.seq))
+        var seq = segment.first
+        for changes in segment.body.forms {
+            for index in 0..<changes.count {
+                if !waiting.contains(seq) { unsettled.append((seq, changes.rows[index], changes.masks[index], changes.life[index])) }
+                seq = seq.advanced(by: 1)
+            }
+        }
     }
 }

@@ -5,8 +5,11 @@ One record a line, words apart by one blank: a letter, then integers.
     S seed                                      a history begins
     N replica parent node                       a replica: its number, its parent's or 0, 1 for a node
     A letter-code replica arguments...          a step (the letters of whole_run.py, as character codes)
+    T seed                                      the same, of one with hubs that are put back (hub_run.py)
     h replica rows...                           the rows that it holds back from now on (invalid, or not released)
     z replica pos cursor merged judged seq      where a replica stands after a step
+    t replica there                             whether it can speak to its parent (a mutant asks)
+    e replica numbers...                        where it stands as one that may be put back: `Recorder.life`
     r replica row numbers...                    a row of it that changed: `hub_row` and `node_row` tell the numbers
     F                                           the history is over
 
@@ -25,7 +28,7 @@ class Recorder:
 
     def start(self, seed, everyone):
         self.rows, self.helds = {}, {}
-        self.lines = [f"S {seed}"]
+        self.lines = [f"{'T' if hasattr(everyone[0], 'epoch') else 'S'} {seed}"]
         for r in everyone:
             self.lines.append(f"N {r.number} {r.parent.number if r.parent else 0} {int(r.isnode)}")
 
@@ -33,18 +36,28 @@ class Recorder:
         if letter == 'I':
             args += tuple(r.row(args[0]).cells[g].op.value for g in GROUPS)
         self.lines.append(' '.join(map(str, ('A', ord(letter), r.number) + args)))
-        for x in [r, r.parent] if letter in 'PR' else [r]:
+        for x in [r, r.parent] if letter in 'PRpl' else [r]:
             self.stand(x)
 
     def stand(self, r):
         self.held(r)
         self.lines.append(f"z {r.number} {0 if r.isnode else r.pos} {r.cursor} {r.merged} {r.judged} {r.upseq}")
+        if hasattr(r, 'epoch'):
+            self.life(r)
         pending = r.pending(r.merged)
         for x in sorted(set(r.rows) | {x for n, x in self.rows if n == r.number}):      # a restored node may lack some
             now = (node_row if r.isnode else hub_row)(r, r.rows.get(x) or Row(), pending.get(x, ()))
             if self.rows.get((r.number, x)) != now:
                 self.rows[r.number, x] = now
                 self.lines.append(f"r {r.number} {x} " + ' '.join(map(str, now)))
+
+    def life(self, r):
+        taken, covers = sum(map(len, r.taken.values())), sum(q > 0 for c in r.cover.values() for q in c.values())
+        self.lines.append(f"e {r.number} {0 if r.isnode else r.epoch} {r.link} {r.site} {int(r.putback)} {len(r.pages)} {len(r.returned)} "
+                          f"{r.received} {taken} {covers}")
+
+    def there(self, r):
+        self.lines.append(f"t {r.number} {int(r.there)}")
 
     def held(self, r):
         now = sorted(r.held)

@@ -27,13 +27,17 @@ class Replica:
 
     site = property(lambda s: s.number * 100 + s.inc)
     isnode = property(lambda s: not s.kids)
+    name = property(lambda s: s.site)       # whom its own writes name as their origin
 
     def row(self, r):
         return self.rows.setdefault(r, Row())
 
     # ---- one row change: one position ---------------------------------------------------------------
+    def next(self):
+        return self.pos + 1
+
     def begin(self):
-        self.at, self.moved = self.pos + 1, False
+        self.at, self.moved = self.next(), False
 
     def end(self):
         if self.moved:
@@ -80,7 +84,7 @@ class Replica:
     def author(self, r, time):
         """A node's mark has one author and time a row, its newest; they are known when it is sealed."""
         self.row(r).time = time
-        return (self.site, time)
+        return (self.name, time)
 
     def insert(self, r, time):
         stamp = self.author(r, time)
@@ -98,7 +102,7 @@ class Replica:
         """Two rows of one key become one: ordinary writes to the survivor, an ordinary delete of the other."""
         for g in GROUPS:
             hist = self.row(r).cells[g].op.covers | self.row(other).cells[g].op.covers
-            self.write(r, g, Op(r, g, hist, (self.site, time)), SELF)
+            self.write(r, g, Op(r, g, hist, (self.name, time)), SELF)
 
     # ---- cases ----------------------------------------------------------------------------------------
     def dispute(self, r, g, y, site):
@@ -119,7 +123,7 @@ class Replica:
     def decide(self, r, g, value, time):
         row = self.row(r)
         hist = frozenset().union(*(o.covers for o, _ in row.cases.pop(g)))
-        self.write(r, g, Op(r, g, hist, (self.site, time), value), SELF)
+        self.write(r, g, Op(r, g, hist, (self.name, time), value), SELF)
 
     def row_case(self, r, life, y, site):
         """`y` says that the row lives (an edit of it does) or that it is dead, and what is here says otherwise."""
@@ -130,7 +134,7 @@ class Replica:
         self.join(row, life, y, site)
         if row.dead:
             hist = frozenset().union(*(o.covers for _, o, _ in row.case if o.kind == LIFE and o.value == ALIVE))
-            self.write(r, LIFE, Op(r, LIFE, hist, (self.site, 0), ALIVE, system=True), SELF)
+            self.write(r, LIFE, Op(r, LIFE, hist, (self.name, 0), ALIVE, system=True), SELF)
             self.whole(r)
         elif life == DEAD:
             self.show(c)
@@ -150,7 +154,7 @@ class Replica:
                 self.decide(r, g, row.cells[g].op.value, time)
         hist = row.covers().union(*(o.covers for _, o, _ in row.case))
         row.case, row.cases = [], {} if life == DEAD else row.cases
-        self.write(r, LIFE, Op(r, LIFE, hist, (self.site, time), life), SELF)
+        self.write(r, LIFE, Op(r, LIFE, hist, (self.name, time), life), SELF)
         if life == ALIVE:
             self.whole(r)
 
@@ -179,7 +183,7 @@ class Replica:
             if row.dead:
                 dirty = [LIFE]
             for g in dirty:
-                row.cells[g].op.stamp = (self.site, row.time)
+                row.cells[g].op.stamp = (self.name, row.time)
             return [dirty]
         stuck = row.case or row.alive and r in self.held
         stuck = stuck or row.alive and row.end > self.judged and self.bug != 'revive'
@@ -217,7 +221,7 @@ class Replica:
             self.end()
         self.seen[s] = seg[1][-1][0]
         if self.pos == before:                              # nothing moved: the child learns all the same that it is merged
-            self.pos += 1
+            self.pos = self.next()
         self.applied.setdefault(s, []).append((seg[1][-1][0], self.pos))
         self.commit()
 

@@ -61,7 +61,7 @@ def one(r, log, letter, *args):
     log.step(letter, r, *args)
 
 
-def write(r, R, born, isnode, log):
+def write(r, R, born, isnode, log, deletes=True):
     """An author's write at a node or a hub; tells how many rows there are then."""
     free = [x for x, w in r.rows.items() if w.settled()]
     b, time = R.random(), R.randint(1, 9)
@@ -70,6 +70,8 @@ def write(r, R, born, isnode, log):
         one(r, log, 'I', born, time)
         assert Op.count == before + 3
         return born + 1
+    if not deletes and not .1 <= b < .85:
+        return born
     if r.kids and len(free) > 1 and b < .1:
         x, y = sorted(R.sample(free, 2))
         r.begin()

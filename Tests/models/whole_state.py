@@ -47,6 +47,7 @@ class Cell:
         self.op, self.site = None, SELF
         self.pos = self.at = 0          # where the log shows it last; where it was written (rule 2)
         self.base = 0                   # the newest writing at the parent that this value was made over
+        self.open = False               # disputed above, as far as was told (hub_model.py)
         self.dirty = False              # the parent has not got it and it is not sealed
 
 

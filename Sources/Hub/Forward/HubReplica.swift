@@ -88,6 +88,21 @@ package final class HubReplica: ChildReplica {
         }
     }
 
+    package func lowerBases(_ db: Database, scope: ScopeID, to cursor: Position) throws {
+        var store = try SQLiteScopeStore(db, scope: scope)
+        for form in catalogue.storedForms {
+            // A row without exceptions has no base.
+            let ids = try Int64.fetchAll(db, sql: "SELECT id FROM \(form.table) WHERE scope = ? AND _x IS NOT NULL", arguments: [scope.key])
+            for start in stride(from: 0, to: ids.count, by: 1_000) {
+                let rows = try store.load(form, ids[start..<min(start + 1_000, ids.count)].map { RowID($0) })
+                try store.save(rows.values.compactMap { row in
+                    var row = row
+                    return row.lowerBases(to: cursor) ? row : nil
+                })
+            }
+        }
+    }
+
     // MARK: pull
 
     package func apply(

@@ -32,12 +32,13 @@ extension MergeRow {
             let shown: Position
             let by: Provenance
             let disputed: Bool
+            let disputedAbove: Bool
         }
         var told: [ToldCells] = []
         var index: [Place: Int] = [:]
         func note(_ cell: Cell, disputed: Bool, mask: FieldMask, life: Life) {
             guard cell.isWritten, isTold(cell) else { return }
-            let place = Place(written: cell.written, shown: cell.shown, by: cell.by, disputed: disputed)
+            let place = Place(written: cell.written, shown: cell.shown, by: cell.by, disputed: disputed, disputedAbove: cell.disputedAbove)
             if let known = index[place] {
                 told[known].mask = told[known].mask | mask
             } else {
@@ -47,7 +48,9 @@ extension MergeRow {
                 told.append(
                     ToldCells(
                         mask: mask, life: life, stamp: cell.by.stamp,
-                        placement: Placement(written: cell.written, shown: cell.shown, writer: writer, disputed: disputed)))
+                        placement: Placement(
+                            written: cell.written, shown: cell.shown, writer: writer, disputed: disputed,
+                            disputedAbove: cell.disputedAbove)))
             }
         }
         note(lifeCell, disputed: rowCase != nil, mask: FieldMask(), life: life)

@@ -51,6 +51,7 @@ struct RowPull {
     private var isBlind: Bool { row.mutants.contains(.holdBlind) }
 
     private mutating func takeLife(_ life: Life, placement: Placement, stamp: Stamp) {
+        defer { noteDispute(\.lifeCell, placement) }
         let by = Provenance(writer: .parent, stamp: stamp)
         let candidate = Candidate(by: by, values: [], life: life, cursor: placement.written)
         let mine = placement.writer == site
@@ -75,6 +76,7 @@ struct RowPull {
     }
 
     private mutating func take(_ group: Int, _ values: [Value], placement: Placement, stamp: Stamp) {
+        defer { noteDispute(\.cells[group], placement) }
         let by = Provenance(writer: .parent, stamp: stamp, receivedAt: context.now)
         let mask = row.form.groups[group].mask
         let isHeld = !(mask & held.fields).isEmpty && row.cells[group].isWritten
@@ -108,6 +110,13 @@ struct RowPull {
             row.put(group, values, by: by)
             learn(\.cells[group], placement, mine: false)
         }
+    }
+
+    private mutating func noteDispute(_ cell: WritableKeyPath<MergeRow, Cell>, _ placement: Placement) {
+        let isDisputed = placement.disputed || placement.disputedAbove
+        guard row[keyPath: cell].disputedAbove != isDisputed else { return }
+        row[keyPath: cell].disputedAbove = isDisputed
+        learned = true
     }
 
     /// Notes that what stands here was made knowing the parent's write; one's own word coming back tells nothing new.

@@ -29,9 +29,10 @@ package struct JudgeContext: Sendable {
     /// For rule 2 a new incarnation counts as its parent for what that parent had written up to a position.
     package var parentIncarnation: (site: SiteID, limit: Position)?
     package var policies: ScopePolicies
-    /// A cell of a lost log that comes back had seen nothing but what survived and what stands at these positions; nil for
-    /// an ordinary change.
-    package var covered: Set<Position>?
+    /// A cell of a lost log that comes back had seen nothing but what survived and these groups' present values (`lifeIndex`
+    /// for the life's); nil for an ordinary change.
+    package var covered: Set<Int>?
+    package static let lifeIndex = -1
     package init(
         hub: SiteID, now: Int64, parentIncarnation: (site: SiteID, limit: Position)? = nil, policies: ScopePolicies = ScopePolicies()
     ) {
@@ -55,10 +56,9 @@ extension MergeRow {
     }
 
     /// The author had this cell's value before his eyes, or it is his own.
-    private func saw(_ cell: Cell, _ change: IncomingChange, _ context: JudgeContext) -> Bool {
-        if let covered = context.covered {
-            return !cell.isWritten || cell.written <= change.cursor || covered.contains(cell.written)
-        }
+    private func saw(_ group: Int, _ change: IncomingChange, _ context: JudgeContext) -> Bool {
+        let cell = group == JudgeContext.lifeIndex ? lifeCell : cells[group]
+        if let covered = context.covered { return !cell.isWritten || cell.written <= change.cursor || covered.contains(group) }
         if !cell.isWritten || cell.by.writer == change.by.writer || cell.written <= change.cursor { return true }
         guard let old = context.parentIncarnation else { return false }
         return cell.by.writer == .child(old.site) && (cell.written <= old.limit || mutants.contains(.kinAll))
@@ -87,7 +87,7 @@ extension MergeRow {
             return
         }
         let candidate = Candidate(by: change.by, values: new, life: .unchanged, cursor: change.cursor)
-        let fits = saw(cell, change, context) || mutants.contains(.noCase)
+        let fits = saw(group, change, context) || mutants.contains(.noCase)
         if !cell.isWritten || (fits && (!open || !mutants.isDisjoint(with: [.shrink, .noCase]))) {
             if !open, contradictsOwner(group, change.by, context) {
                 settle(group, by: context.policies[form, group], candidate, wins: false, context)
@@ -145,9 +145,9 @@ extension MergeRow {
             counts.equal += 1
             return
         }
-        var seen = saw(lifeCell, change, context) && rowCase == nil
+        var seen = saw(JudgeContext.lifeIndex, change, context) && rowCase == nil
         if change.life == .dead, !mutants.contains(.lifeAlone) {
-            seen = seen && cases.isEmpty && cells.allSatisfy { saw($0, change, context) }
+            seen = seen && cases.isEmpty && cells.indices.allSatisfy { saw($0, change, context) }
         }
         guard seen else {
             openRowCase(Candidate(by: change.by, values: [], life: change.life, cursor: change.cursor), context)

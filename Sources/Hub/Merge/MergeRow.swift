@@ -62,6 +62,8 @@ package struct Cell: Hashable, Sendable {
     package var by: Provenance
     /// The newest writing at the parent that this value was made over: what the parent wrote up to here is no news.
     package var base: Position = .none
+    /// The parent told it as disputed there, or above it: this value says nothing of those that it hides.
+    package var disputedAbove = false
     package init(written: Position, shown: Position, by: Provenance) {
         self.written = written
         self.shown = shown
@@ -186,6 +188,16 @@ package struct MergeRow: Sendable {
     }
 
     package func groupValues(_ group: Int) -> [Value] { form.groups[group].fields.map { values[$0] } }
+
+    /// What the values were made over in a log that the parent has lost says nothing of what it writes at those positions now.
+    ///
+    /// - Returns: whether anything was lowered.
+    mutating func lowerBases(to cursor: Position) -> Bool {
+        let isAbove = lifeCell.base > cursor || cells.contains { $0.base > cursor }
+        lifeCell.base = min(lifeCell.base, cursor)
+        for index in cells.indices { cells[index].base = min(cells[index].base, cursor) }
+        return isAbove
+    }
 
     // MARK: writing (the model's `put`)
 

@@ -163,11 +163,18 @@ extension MergeRow {
         }
     }
 
-    /// Its sender may have passed over what stands here instead.
+    /// Its sender may have passed over what stands here instead, and does not know it though its cursor says so: another's
+    /// word takes a new place.
     fileprivate mutating func showAgain(_ change: IncomingChange) {
+        if mutants.contains(.noReturnShow) { return }
         moved = true
-        for (group, _) in change.groups where cells[group].isWritten { cells[group].shown = position }
-        if change.life != .unchanged, lifeCell.isWritten { lifeCell.shown = position }
+        func showAgain(_ cell: inout Cell) {
+            guard cell.isWritten else { return }
+            cell.shown = position
+            if cell.by.writer != change.by.writer { cell.written = position }
+        }
+        for (group, _) in change.groups { showAgain(&cells[group]) }
+        if change.life != .unchanged { showAgain(&lifeCell) }
     }
 
     /// Takes out of a released change what its site has written again since: the later word of one author stands.

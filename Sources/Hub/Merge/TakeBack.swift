@@ -1,44 +1,41 @@
-// A page of this hub's own log that it has lost, handed back by a child: each of its cells is judged as a write that had seen
-// what survived and all that the lost log had merged by then, and nothing else.
+// Pure: a page of this hub's own log that it has lost, handed back by a child. Each of its cells is judged as a write that had
+// seen what survived and all that the lost log had merged by then, and nothing else.
 //
-// What it covers is noted a cell: a change of a child that comes again and is covered is not judged, only shown again.
+// What it covers is noted a cell: a change of a child that comes again and is covered is not judged, only shown again. A cell
+// that was disputed in the lost log, or above it, hides others: it covers nothing, and its case is open again.
+//
+// Two designs for what covers what: sets of candidates with what each had seen (the design's own model; pages would have to
+// carry every candidate), or positions of the lost log, which pages carry anyhow. The second asks more where a case was lost.
 
-import GRDB
 import Shared
 
-struct TakeBack {
-    private let db: Database
-    private let home: HubHome
+struct TakeBack<Store: ScopeStore> {
+    private let catalogue: Catalogue
     private let page: LogPageInfo
     /// The epoch in which the page was made.
     private let epoch: Int
     /// The newest position that this log and the lost one have in common, as far as the child can know.
     private let survived: Position
     private let context: JudgeContext
-    private var store: SQLiteScopeStore
+    private let mutants: MergeMutant
+    private(set) var store: Store
     private var next: Position
-    private var moved: [(form: FormNumber, row: RowID)] = []
-    private var rulings: [RowRuling] = []
+    private(set) var moved: [(form: FormNumber, row: RowID)] = []
+    private(set) var rulings: [RowRuling] = []
 
-    /// An entry of a lost log that was taken back before.
-    private struct Taken {
-        let was: Position
-        let at: Position
-        let isDisputed: Bool
-    }
-
+    /// - Parameter present: this hub's epoch.
     init(
-        _ db: Database, _ home: HubHome, _ scope: ScopeID, _ page: LogPageInfo, epoch: Int, survived: Position, now: Int64
-    ) throws {
-        (self.db, self.home, self.page, self.epoch, self.survived) = (db, home, page, epoch, survived)
-        store = try SQLiteScopeStore(db, scope: scope)
-        next = store.logEnd.next(inEpoch: home.epoch)
-        context = JudgeContext(hub: home.keys.site, now: now, policies: try home.policies(db, scope: scope, now: now))
+        _ store: Store, _ catalogue: Catalogue, _ page: LogPageInfo, epoch: Int, survived: Position, present: Int, context: JudgeContext,
+        mutants: MergeMutant = []
+    ) {
+        (self.store, self.catalogue, self.page, self.epoch, self.survived) = (store, catalogue, page, epoch, survived)
+        (self.context, self.mutants) = (context, mutants)
+        next = store.logEnd.next(inEpoch: present)
     }
 
     mutating func take(_ body: SegmentBody) throws {
         for changes in body.forms {
-            guard let form = home.catalogue[number: changes.form] else {
+            guard let form = catalogue[number: changes.form] else {
                 throw WireError(.badSegment, "form number \(changes.form) is not in this hub's catalogue")
             }
             // A page tells a row's life first; a judge wants its groups first.
@@ -47,38 +44,37 @@ struct TakeBack {
             }
             for index in order { try take(form, changes, index, body.stamps[Int(changes.stamps[index])]) }
         }
+        if mutants.contains(.wholeSeq) {
+            for (site, seq) in page.merged where try seq > store.merged(of: site) {
+                try store.count(CellCounts(), sent: 0, of: site, upTo: seq)
+            }
+        }
         guard !moved.isEmpty else { return }
         try store.append(Extent(merged: nil, rows: moved), upTo: next.advanced(by: -1))
-        _ = try FindingsRefresher(rules: home.rules).refresh(db, store: &store, touched: moved)
-        try PolicyJournal.write(db, home, rulings, store: &store)
     }
 
     private mutating func take(_ form: Form, _ changes: FormChanges, _ index: Int, _ stamp: Stamp) throws {
         let (id, placement, life) = (changes.rows[index], changes.placements[index], changes.life[index])
         var row = try store.load(form, [id])[id] ?? MergeRow(form: form, id: id)
-        let writer: Provenance.Writer = placement.writer == home.keys.site ? .hub : .child(placement.writer)
+        let writer: Provenance.Writer = placement.writer == context.hub ? .hub : .child(placement.writer)
         let groups = form.groups.indices.filter { changes.masks[index].isSuperset(of: form.groups[$0].mask) }
-        var change = IncomingChange(
-            by: Provenance(writer: writer, stamp: stamp), cursor: survived, groups: groups.map { ($0, values(form, $0, changes, index)) },
-            life: life)
+        let claims = !(placement.disputed || placement.disputedAbove) || mutants.contains(.openClaims)
+        let taken = try store.taken(form, id, epoch: epoch)
         var own = context
-        own.covered = []
-        let taken = try earlier(form, id)
-        if !placement.disputed { own.covered = try covered(row, taken, placement.written) }
-        func isKnown(_ cell: Cell, _ group: Int) -> Bool {
-            if placement.written <= survived { return true }
-            if taken[group, default: []].contains(where: { $0.was == placement.written || ($0.was > placement.written && !$0.isDisputed) }) {
-                return true
-            }
-            // The same child's later word stands here.
-            return writer != .hub && cell.isWritten && cell.by.writer == writer && cell.written > survived
-                && !own.covered!.contains(cell.written) && !taken[group, default: []].contains { $0.at == cell.written }
-        }
-        change.groups.removeAll { isKnown(row.cells[$0.group], form.groups[$0.group].number) }
-        if life != .unchanged, isKnown(row.lifeCell, 0) { change.life = .unchanged }
-        if !placement.disputed { try cover(form, id, groups, life) }
+        own.covered = claims ? try covered(row, taken, placement.written) : []
+        var change = IncomingChange(
+            by: Provenance(writer: writer, stamp: stamp), cursor: claims ? survived : .none,
+            groups: groups.map { ($0, values(form, $0, changes, index)) }, life: life)
+        try dropKnown(&change, row, taken, placement)
+        if claims { try cover(form, id, groups, life) }
         guard !change.groups.isEmpty || change.life != .unchanged else { return }
-        row.judge(change, at: next, own)
+        if !mutants.isDisjoint(with: [.newerWins, .olderWins]) {
+            takeBlindly(change, &row, own)
+        } else if claims {
+            row.judge(change, at: next, own)
+        } else {
+            row.takeDisputed(change, at: next, own)
+        }
         try note(row, change, placement)
         guard row.moved else { return }
         try store.save([row])
@@ -87,74 +83,109 @@ struct TakeBack {
         next = next.advanced(by: 1)
     }
 
+    /// The tests' mistake: one side wins, unseen.
+    private func takeBlindly(_ change: IncomingChange, _ row: inout MergeRow, _ context: JudgeContext) {
+        var change = change
+        if mutants.contains(.newerWins) { change.groups.removeAll { row.cells[$0.group].written.epoch == next.epoch } }
+        row.mutants.insert(.noCase)
+        row.judge(change, at: next, context)
+    }
+
     private func values(_ form: Form, _ group: Int, _ changes: FormChanges, _ index: Int) -> [Value] {
         form.groups[group].fields.map { field in
             changes.fields.firstIndex(of: form.fields[field].number).map { changes.columns[$0][index] } ?? .null
         }
     }
 
-    /// Positions of the row's cells that the lost log had merged, or written over, when it made the page.
-    private func covered(_ row: MergeRow, _ taken: [Int: [Taken]], _ written: Position) throws -> Set<Position> {
-        var covered: Set<Position> = []
-        let entries = taken.values.flatMap { $0 }
-        for cell in row.cells + [row.lifeCell] where cell.isWritten && cell.written > survived {
-            if let entry = entries.first(where: { $0.at == cell.written }) {
-                if entry.was < written, !entry.isDisputed { covered.insert(cell.written) }
-            } else if case .child(let site) = cell.by.writer, let merged = page.merged[site] {
-                let extent = try Row.fetchOne(
-                    db.cachedStatement(sql: "SELECT site, last_seq FROM zz_extent WHERE scope = ? AND last >= ? ORDER BY last LIMIT 1"),
-                    arguments: [store.scope.key, cell.written.rawValue])
-                if let extent, extent["site"] == site.key, Seq(extent["last_seq"] as Int64) <= merged { covered.insert(cell.written) }
+    // MARK: what is known here
+
+    /// Takes out what survived, what was taken back before, and what the same child has written over since.
+    private func dropKnown(
+        _ change: inout IncomingChange, _ row: MergeRow, _ taken: [Int: [TakenCell]], _ placement: Placement
+    ) throws {
+        let writer = change.by.writer
+        func isKnown(_ cell: Cell, _ group: Int, isOpen: Bool) throws -> Bool {
+            if placement.written <= survived { return true }
+            if taken[group, default: []].contains(where: { $0.was == placement.written || ($0.was > placement.written && !$0.isDisputed) }) {
+                return true
             }
+            // Only a merge tells that a word is later; where a case shows a value, it was written for that.
+            guard !isOpen, writer != .hub, cell.isWritten, cell.written > survived, cell.by.writer == writer,
+                let merge = try store.merge(at: cell.written), .child(merge.site) == writer
+            else { return false }
+            return merge.upTo > page.merged[merge.site] ?? .none
         }
+        change.groups = try change.groups.filter {
+            try !isKnown(row.cells[$0.group], row.form.groups[$0.group].number, isOpen: row.cases[$0.group] != nil)
+        }
+        if change.life != .unchanged, try isKnown(row.lifeCell, 0, isOpen: row.rowCase != nil) { change.life = .unchanged }
+    }
+
+    /// The groups of the row whose present value the lost log had merged, or written over, when it made the page.
+    private func covered(_ row: MergeRow, _ taken: [Int: [TakenCell]], _ written: Position) throws -> Set<Int> {
+        func isCovered(_ cell: Cell, _ group: Int) throws -> Bool {
+            guard cell.isWritten, cell.written > survived else { return false }
+            if let entry = taken[group, default: []].first(where: { $0.at == cell.written }) {
+                return entry.was < written && !entry.isDisputed
+            }
+            guard case .child(let site) = cell.by.writer, let merged = page.merged[site], let merge = try store.merge(at: cell.written) else {
+                return false
+            }
+            return merge.site == site && merge.upTo <= merged
+        }
+        var covered = Set(try row.cells.indices.filter { try isCovered(row.cells[$0], row.form.groups[$0].number) })
+        if try isCovered(row.lifeCell, 0) { covered.insert(JudgeContext.lifeIndex) }
         return covered
     }
 
     // MARK: what is remembered of lost logs
 
-    /// Entries of the same lost log that were taken back before, by group number.
-    private func earlier(_ form: Form, _ id: RowID) throws -> [Int: [Taken]] {
-        let rows = try Row.fetchAll(
-            db.cachedStatement(sql: "SELECT field_group, was, at, disputed FROM zz_taken WHERE scope = ? AND form = ? AND id = ? AND epoch = ?"),
-            arguments: [store.scope.key, form.number, id.rawValue, epoch])
-        return Dictionary(grouping: rows) { $0["field_group"] }.mapValues { rows in
-            rows.map { Taken(was: Position($0["was"] as Int64), at: Position($0["at"] as Int64), isDisputed: $0["disputed"] as Int != 0) }
+    private mutating func note(_ row: MergeRow, _ change: IncomingChange, _ placement: Placement) throws {
+        let isDisputed = placement.disputed || placement.disputedAbove
+        func note(_ group: Int, _ cell: Cell, isOpen: Bool, isRuled: Bool) throws {
+            // A policy's decision covers more than the cell that came back: it is none that the lost log knew.
+            let isTaken = cell.written == next && cell.by == change.by && !isRuled
+            try store.note(
+                TakenCell(was: placement.written, at: isTaken ? next : .none, isDisputed: isOpen || isDisputed), row.form, row.id,
+                group: group, epoch: epoch)
         }
+        for (group, _) in change.groups {
+            try note(
+                row.form.groups[group].number, row.cells[group], isOpen: row.cases[group] != nil,
+                isRuled: row.rulings.contains { $0.group == group })
+        }
+        if change.life != .unchanged { try note(0, row.lifeCell, isOpen: row.rowCase != nil, isRuled: false) }
     }
 
-    private func note(_ row: MergeRow, _ change: IncomingChange, _ placement: Placement) throws {
-        var entries = change.groups.map { (row.form.groups[$0.group].number, row.cells[$0.group], row.cases[$0.group] != nil) }
-        if change.life != .unchanged { entries.append((0, row.lifeCell, row.rowCase != nil)) }
-        for (group, cell, isOpen) in entries {
-            try db.cachedStatement(sql: "INSERT OR REPLACE INTO zz_taken VALUES (?, ?, ?, ?, ?, ?, ?, ?)").execute(arguments: [
-                store.scope.key, row.form.number, row.id.rawValue, group, epoch, placement.written.rawValue,
-                cell.written == next ? next.rawValue : 0, isOpen || placement.disputed ? 1 : 0,
-            ])
-        }
-    }
-
-    private func cover(_ form: Form, _ id: RowID, _ groups: [Int], _ life: Life) throws {
+    private mutating func cover(_ form: Form, _ id: RowID, _ groups: [Int], _ life: Life) throws {
         // A delete was judged against every group of its row.
         var numbers = (life == .dead ? form.groups.map(\.number) : groups.map { form.groups[$0].number })
         if life != .unchanged { numbers.append(0) }
-        for (site, seq) in page.merged {
-            for group in numbers {
-                try db.cachedStatement(
-                    sql: """
-                        INSERT INTO zz_cover VALUES (?, ?, ?, ?, ?, ?)
-                        ON CONFLICT (scope, form, id, field_group, site) DO UPDATE SET seq = max(seq, excluded.seq)
-                        """
-                ).execute(arguments: [store.scope.key, form.number, id.rawValue, group, site.key, seq.rawValue])
-            }
-        }
+        for (site, seq) in page.merged { try store.cover(form, id, groups: numbers, by: site, upTo: seq) }
     }
 }
 
-extension SQLiteScopeStore {
-    func covered(_ form: Form, _ row: RowID, by site: SiteID) throws -> [Int: Seq] {
-        let rows = try Row.fetchAll(
-            db.cachedStatement(sql: "SELECT field_group, seq FROM zz_cover WHERE scope = ? AND form = ? AND id = ? AND site = ?"),
-            arguments: [scope.key, form.number, row.rawValue, site.key])
-        return Dictionary(uniqueKeysWithValues: rows.map { ($0["field_group"] as Int, Seq($0["seq"] as Int64)) })
+extension MergeRow {
+    /// Cells that were disputed in the lost log, or above it: the page tells what was shown of them, not what that hid. Their
+    /// case is open again, though the values be equal: only a decision closes it.
+    fileprivate mutating func takeDisputed(_ change: IncomingChange, at position: Position, _ context: JudgeContext) {
+        self.position = position
+        for (group, values) in change.groups {
+            if context.policies[form, group].policy != .manual || life == .dead {
+                judge(IncomingChange(by: change.by, cursor: change.cursor, groups: [(group, values)], life: .unchanged), at: position, context)
+            } else {
+                if !cells[group].isWritten { put(group, values, by: change.by) }
+                dispute(group, Candidate(by: change.by, values: values, life: .unchanged, cursor: change.cursor))
+            }
+            cells[group].disputedAbove = true
+        }
+        guard change.life != .unchanged else { return }
+        if life == .dead {
+            judge(IncomingChange(by: change.by, cursor: change.cursor, groups: [], life: change.life), at: position, context)
+        } else {
+            if !lifeCell.isWritten { put(life: change.life, by: change.by) }
+            openRowCase(Candidate(by: change.by, values: [], life: change.life, cursor: change.cursor), context)
+        }
+        lifeCell.disputedAbove = true
     }
 }

@@ -111,8 +111,15 @@ extension HubService {
         }
         let (home, now) = (home, now())
         try await home.database.write { db in
-            var taker = try TakeBack(db, home, scope, page, epoch: header.epoch, survived: survived, now: now)
+            let context = JudgeContext(hub: home.keys.site, now: now, policies: try home.policies(db, scope: scope, now: now))
+            var taker = TakeBack(
+                try SQLiteScopeStore(db, scope: scope), home.catalogue, page, epoch: header.epoch, survived: survived, present: home.epoch,
+                context: context)
             try taker.take(body)
+            guard !taker.moved.isEmpty else { return }
+            var store = taker.store
+            _ = try FindingsRefresher(rules: home.rules).refresh(db, store: &store, touched: taker.moved)
+            try PolicyJournal.write(db, home, taker.rulings, store: &store)
         }
         try await ClaimKeeper(home: home).update(scope: scope)
     }

@@ -16,6 +16,7 @@ struct RowMeta {
         static let ownWriting: UInt8 = 2        // written and stamp differ from the base
         static let shownApart: UInt8 = 4        // the log shows it elsewhere than where it was written
         static let based: UInt8 = 8             // the parent's position it was made over
+        static let disputedAbove: UInt8 = 16
     }
     private static let rowCase: UInt8 = 1
 
@@ -27,6 +28,7 @@ struct RowMeta {
         var stamp: Int64
         var disputed: Bool
         var base: Position
+        var disputedAbove = false
     }
 
     static func pack(_ entries: [Entry], rowCase: Bool) -> RowMeta {
@@ -39,6 +41,7 @@ struct RowMeta {
             if entry.written != base.at || entry.stamp != base.by { flags |= Flag.ownWriting }
             if entry.shown != entry.written { flags |= Flag.shownApart }
             if entry.base != .none { flags |= Flag.based }
+            if entry.disputedAbove { flags |= Flag.disputedAbove }
             guard flags != 0 else { continue }
             count += 1
             writer.varint(entry.group)
@@ -75,6 +78,7 @@ struct RowMeta {
             entry.shown = entry.written
             if flags & Flag.shownApart != 0 { entry.shown = Position(entry.written.rawValue + (try reader.zigzag("shown"))) }
             if flags & Flag.based != 0 { entry.base = Position(try reader.zigzag("base")) }
+            entry.disputedAbove = flags & Flag.disputedAbove != 0
             disputed = disputed || entry.disputed
             if let index = entries.firstIndex(where: { $0.group == group }) { entries[index] = entry }
         }

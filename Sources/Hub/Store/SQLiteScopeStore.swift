@@ -110,6 +110,7 @@ struct SQLiteScopeStore: ScopeStore {
     private mutating func cell(_ entry: RowMeta.Entry) throws -> Cell {
         var cell = Cell(written: entry.written, shown: entry.shown, by: try stamps.provenance(entry.stamp))
         cell.base = entry.base
+        cell.disputedAbove = entry.disputedAbove
         return cell
     }
 
@@ -142,7 +143,7 @@ struct SQLiteScopeStore: ScopeStore {
     private mutating func entry(_ group: Int, _ cell: Cell, disputed: Bool) throws -> RowMeta.Entry {
         RowMeta.Entry(
             group: group, written: cell.written, shown: cell.shown, stamp: cell.isWritten ? try stamps.number(cell.by) : 0,
-            disputed: disputed, base: cell.base)
+            disputed: disputed, base: cell.base, disputedAbove: cell.disputedAbove)
     }
 
     private mutating func saveHistory(_ row: MergeRow) throws {

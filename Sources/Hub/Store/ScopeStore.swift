@@ -17,6 +17,15 @@ struct HeldCells: Hashable {
     var isEmpty: Bool { fields.isEmpty && !life }
 }
 
+/// A cell of a lost log that was taken back.
+struct TakenCell: Hashable {
+    /// Where the lost log had it.
+    let was: Position
+    /// Where it was written here for that; `.none` where nothing was.
+    let at: Position
+    let isDisputed: Bool
+}
+
 protocol ScopeStore {
     var scope: ScopeID { get }
     /// The newest position of the scope's log.
@@ -39,6 +48,13 @@ protocol ScopeStore {
     func merged(of site: SiteID) throws -> Seq
     /// Up to which of a child's changes pages of a lost log, taken back, cover the row's groups (by number; 0 its life).
     func covered(_ form: Form, _ row: RowID, by site: SiteID) throws -> [Int: Seq]
+    /// The child whose merge has this position in its transaction, and up to which seq; nil where no child's has.
+    func merge(at position: Position) throws -> (site: SiteID, upTo: Seq)?
+    /// What was taken back of a row from logs of an epoch that are lost, by group number (0 its life).
+    func taken(_ form: Form, _ row: RowID, epoch: Int) throws -> [Int: [TakenCell]]
+    mutating func note(_ cell: TakenCell, _ form: Form, _ row: RowID, group: Int, epoch: Int) throws
+    /// A page that was taken back covers these groups of a row up to a child's seq.
+    mutating func cover(_ form: Form, _ row: RowID, groups: [Int], by site: SiteID, upTo seq: Seq) throws
     /// Where the log ended before the first change of `site` after `seq` was merged; nil when there is none.
     func logEnd(beforeChangesOf site: SiteID, after seq: Seq) throws -> Position?
     mutating func count(_ counts: CellCounts, sent: Int, of site: SiteID, upTo: Seq) throws

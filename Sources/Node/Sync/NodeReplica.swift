@@ -66,6 +66,9 @@ package final class NodeReplica: ChildReplica {
 
     // MARK: pull
 
+    /// A node holds nothing back, and keeps no bases.
+    package func lowerBases(_ db: Database, scope: ScopeID, to cursor: Position) {}
+
     package func apply(
         _ db: Database, scope: ScopeID, body: SegmentBody, page: LogPageInfo, merged: Seq, now: Int64
     ) throws -> PullSummary {

@@ -129,7 +129,7 @@ package enum BodyCodec {
         // Mostly 0: the log shows a cell where it was written.
         IntegerStream.encode(placements.map { $0.shown.rawValue &- $0.written.rawValue }, into: &out)
         encodeTable(placements.map(\.writer), into: &out) { $1.fixed($0.rawValue) }
-        IntegerStream.encode(placements.map { $0.disputed ? 1 : 0 }, into: &out)
+        IntegerStream.encode(placements.map { ($0.disputed ? 1 : 0) + ($0.disputedAbove ? 2 : 0) }, into: &out)
     }
 
     // MARK: What a decoder would refuse

@@ -160,11 +160,11 @@ extension BodyCodec {
         let writers = try decodeTable(count, "writer", from: &reader) { (reader) throws(CodecError) in
             SiteID(try reader.fixed(UInt64.self, "writer"))
         }
-        let disputed = try IntegerStream.decode(count, in: 0..<2, "disputed", from: &reader)
+        let disputed = try IntegerStream.decode(count, in: 0..<4, "disputed", from: &reader)
         return (0..<count).map { i in
             Placement(
                 written: Position(written[i]), shown: Position(written[i] &+ later[i]), writer: writers[i],
-                disputed: disputed[i] == 1)
+                disputed: disputed[i] & 1 != 0, disputedAbove: disputed[i] & 2 != 0)
         }
     }
 }

@@ -41,6 +41,41 @@ package struct MergeMutant: OptionSet, Hashable, Sendable {
     /// A hub that sent a delete forgets which of the dead row's cells never went up.
     package static let deadForgets = Self(rawValue: 1 << 16)
 
+    // Of replicas that were put back (Tests/models/hub_model.py).
+    /// Nothing of a lost log is handed back.
+    package static let noHandBack = Self(rawValue: 1 << 17)
+    /// Only the children that are there when a hub is put back hand back.
+    package static let handBackAtOnce = Self(rawValue: 1 << 18)
+    /// A push does not say hello.
+    package static let lateHello = Self(rawValue: 1 << 19)
+    /// A page survives if the log that it shows does, though it was made later.
+    package static let cutByEnd = Self(rawValue: 1 << 20)
+    /// What was sealed before is judged with the cursor that it was sealed with.
+    package static let noCut = Self(rawValue: 1 << 21)
+    /// What the lost time had called merged stays settled.
+    package static let notOwed = Self(rawValue: 1 << 22)
+    /// A page that comes back counts for all changes of its children, not for its cells.
+    package static let wholeSeq = Self(rawValue: 1 << 23)
+    /// A covered change that comes again does not show its cell.
+    package static let noReturnShow = Self(rawValue: 1 << 24)
+    /// What comes back never writes over what was written in the new epoch.
+    package static let newerWins = Self(rawValue: 1 << 25)
+    /// What comes back writes over what is there.
+    package static let olderWins = Self(rawValue: 1 << 26)
+    /// A hub that was put back stays the same site above.
+    package static let sameSite = Self(rawValue: 1 << 27)
+    /// It numbers on from its backup.
+    package static let sameEpoch = Self(rawValue: 1 << 28)
+    /// A disputed cell covers what it hides.
+    package static let openClaims = Self(rawValue: 1 << 29)
+
+    package static let restored: [(name: String, mutant: MergeMutant)] = [
+        ("hr_naive", [.noHandBack, .noCut]), ("hr_min", .noHandBack), ("hr_hand", .handBackAtOnce), ("late_hello", .lateHello),
+        ("cut_R", .cutByEnd), ("no_cut", .noCut), ("not_owed", .notOwed), ("no_case", .openClaims), ("whole_seq", .wholeSeq),
+        ("no_reshow", .noReturnShow), ("newer_wins", .newerWins), ("older_wins", .olderWins), ("same_inc", .sameSite),
+        ("same_epoch", .sameEpoch), ("open_claims", .openClaims),
+    ]
+
     package static let all: [(name: String, mutant: MergeMutant)] = [
         ("late_ctx", .lateContext), ("pull_over", .pullOver), ("no_hold", .noHold), ("no_case", .noCase), ("shrink", .shrink),
         ("hold_blind", .holdBlind), ("row_seq", .rowSeq), ("row_max", .rowMax), ("quiet_policy", .quietPolicy),

@@ -94,11 +94,14 @@ package struct Placement: Hashable, Sendable {
     package var writer: SiteID
     /// The cells are disputed at the hub.
     package var disputed: Bool
-    package init(written: Position, shown: Position, writer: SiteID, disputed: Bool) {
+    /// They are disputed at a hub above, as far as that was told.
+    package var disputedAbove: Bool
+    package init(written: Position, shown: Position, writer: SiteID, disputed: Bool, disputedAbove: Bool = false) {
         self.written = written
         self.shown = shown
         self.writer = writer
         self.disputed = disputed
+        self.disputedAbove = disputedAbove
     }
 }
 

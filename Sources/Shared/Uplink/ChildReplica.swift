@@ -52,6 +52,8 @@ package protocol ChildReplica: Sendable {
     func school(_ scope: ScopeID) throws -> SchoolInfo?
     /// Turns what was written into segments of the outbox; in the caller's write transaction.
     func seal(_ db: Database, scope: ScopeID, now: Int64) throws -> SealSummary
+    /// The parent has lost its log beyond `cursor`: that a value was made over something there says nothing any more.
+    func lowerBases(_ db: Database, scope: ScopeID, to cursor: Position) throws
     /// Applies a page of the parent's log; in the caller's write transaction, after `seal`.
     ///
     /// - Parameter merged: up to which of our seqs the parent had merged as of the page's end.

@@ -105,6 +105,7 @@ extension SyncSession {
             try db.execute(
                 sql: "UPDATE zz_outbox SET cut = min(coalesce(cut, ?1), ?1) WHERE scope = ?2 AND last > ?3",
                 arguments: [base.rawValue, scope.key, link.merged.rawValue])
+            try replica.lowerBases(db, scope: scope, to: link.cursor)
             try Self.owe(db, replica, scope, after: link.merged)
         }
         var agreed = standing

@@ -1,0 +1,109 @@
+"""Runs `hub_model.py` on random histories: counts what is lost, or prints the histories for the Swift tests.
+
+    python3 hub_run.py check SEEDS [TIERS] [MUTANT] [FIRST]
+    python3 hub_run.py print SEEDS [TIERS] [FIRST]
+
+Rows are born, edited, merged by policies and decided; they are not deleted, and no node is put back (`whole_run.py` does both,
+without hubs that are put back).
+"""
+import random
+import sys
+
+import whole_run
+from hub_model import Replica, Segment
+from whole_run import Quiet, Recorder, count, decisions, write
+from whole_state import Op
+
+def push(r, R, log):
+    if r.bug != 'late_hello':
+        r.hello()
+    r.seal()
+    has = r.parent.seen.get(r.site, 0)
+    sent = sum(1 for s in r.outbox if s.last <= has)
+    first = max(0, sent - R.randint(0, 1))
+    upto = R.randint(sent, len(r.outbox))
+    if r.bug == 'late_hello' and (r.putback or r.overtaken()):
+        r.hello()
+    r.push(first, upto)
+    log.step('p', r, first, upto)
+
+
+def pull(r, R, log):
+    r.hello()
+    r.seal()
+    p = r.parent
+    ends = sorted({e for e in p.ends if e >= r.cursor} | {p.pos})
+    upto = ends[R.randint(0, len(ends) - 1)]
+    r.pull(upto)
+    log.step('l', r, upto)
+
+
+def run(seed, tiers=3, bug=None, steps=400, log=Quiet(), deletes=False, nodes_too=False):
+    R = random.Random(seed)
+    Op.count, Op.all, Op.equal, Op.lives, Op.graves = 0, {}, {}, set(), {}
+    Segment.chains = Replica.marked = 0
+    whole_run.Replica = Replica
+    top, hubs, cities, nodes = whole_run.tree(tiers, bug, R)
+    everyone, born = [top] + hubs + cities + nodes, 0
+    log.start(seed, everyone)
+    for r in everyone:
+        r.holding = True
+    restores = 0
+    for t in range(steps):
+        r, a = R.choice(everyone), R.random()
+        there = r.parent and r.away <= t
+        if a < (.35 if r in nodes else .08):
+            born = write(r, R, born, r in nodes, log, deletes)
+        elif a < .6 and there:
+            push(r, R, log)
+        elif a < .85 and there:
+            pull(r, R, log)
+        elif a < .95:
+            decisions(r, R, log, .4)
+            for x in sorted(r.held):
+                if R.random() < .5:
+                    r.held.discard(x)
+            log.held(r)
+        elif r not in nodes or nodes_too:
+            if r.snap and R.random() < .4:
+                r.restore(everyone)
+                log.step('r', r)
+                restores += 1
+                for x in r.kids + [r]:
+                    if R.random() < .5:                     # away for long
+                        x.away = max(x.away, t + R.randint(1, 200))
+                    x.there = x.away <= t
+                    log.there(x)
+                if R.random() < .7:                         # else the same backup may serve again
+                    r.snap = None
+            elif not r.snap or R.random() < .3:
+                r.backup()
+                log.step('b', r)
+    whole_run.push, whole_run.pull = push, pull
+    whole_run.settle(everyone, nodes + cities + hubs, R, log)
+    log.finish()
+    return count(top, everyone, born) + (restores,)
+
+
+def check(seeds, tiers=3, bug=None, first=0, **k):
+    res = [run(s, tiers, bug, **k) for s in range(first, first + seeds)]
+    t, n = [sum(c) for c in zip(*res)], [sum(1 for r in res if r[i]) for i in range(5)]
+    bad = [s + first for s, r in enumerate(res) if any(r[:3])][:6]
+    print(f"{bug or 'design':13} tiers={tiers} seeds={seeds} restores={t[4]} lost={t[0]} ({n[0]} seeds) diverged={t[1]} ({n[1]}) "
+          f"partial={t[2]} ({n[2]}) false cases={t[3]} ({n[3]}) bad {bad}", flush=True)
+    return 1 if any(t[:3]) else 0
+
+
+def main():
+    words = dict(enumerate(sys.argv))
+    verb, seeds, tiers = words[1], int(words[2]), int(words.get(3, 3))
+    if verb == 'check':
+        return check(seeds, tiers, words.get(4), int(words.get(5, 0)))
+    first = int(words.get(4, 0))
+    for seed in range(first, first + seeds):
+        run(seed, tiers, None, log=Recorder(sys.stdout))
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
