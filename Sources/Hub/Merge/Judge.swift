@@ -69,7 +69,7 @@ extension MergeRow {
         let isAlone = !cells.contains { $0.written > change.cursor && $0.by.writer != change.by.writer }
         guard !isAlone, life == .alive, !change.groups.isEmpty else { return nil }
         let touched = Set(change.groups.map(\.group))
-        let unseen = cells.indices.filter { !touched.contains($0) && !saw(cells[$0], change, context) }
+        let unseen = cells.indices.filter { !touched.contains($0) && !saw($0, change, context) }
         guard let other = unseen.max(by: { cells[$0].written < cells[$1].written }) else { return nil }
         return ApartChange(
             form: form, row: id, before: values, unseen: unseen, by: change.by, cursor: change.cursor, other: cells[other].by)
