@@ -213,6 +213,27 @@ import Testing
         #expect(Set(try world.digests(school: "A").values).count == 1)
     }
 
+    /// The same list pasted on two nodes of a school: nobody is asked, and nobody sees a row twice.
+    @Test func aListPastedOnTwoNodesBecomesOne() async throws {
+        let count = Self.isLong ? 5_000 : 60
+        let world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: ["A1", "A2"])
+        _ = try world.node("A1").addExamples(author: "初始数据", school: "A")
+        try await world.settle()
+        let before = try world.rows("A1", Self.form)
+        var example: [Int: Value] = [:]
+        for (name, value) in Self.form.example { example[Self.form.fieldIndex(id: name)!] = value }
+        let number = try field("班号")
+        let list = (0..<count).map { index in example.merging([number: .text("2024\(10_000 + index)")]) { $1 } }
+        for node in ["A1", "A2"] { try world.node(node).addMany(Self.form, list, author: "\(node) 业务员") }
+        try await world.sync("A1")
+        let merging = try await ContinuousClock().measure { try await world.sync("A2") }
+        print("\(count) equal twins: sent, merged and shown to their school in \(merging)")
+        #expect(try OperatorDesk(world.hub("province")).cases().isEmpty)
+        try await world.settle()
+        for name in ["A1", "A2", "province", "ministry"] { #expect(try world.rows(name, Self.form) == before + count, "\(name)") }
+        #expect(Set(try world.digests(school: "A").values).count == 1)
+    }
+
     @Test func whatRefusesStaysAndIsCounted() async throws {
         let (world, rows) = try await classes(4)
         for (index, row) in rows.enumerated() {
