@@ -141,6 +141,7 @@ struct Measures {
         let columnFloor = Self.zstd19(Workload.columnwise([rows.map { $0[0] }, promoted]))
         table.add("2 one column in all rows / zstd -19", ours: Double(try newBytes()), plain: Double(columnFloor), unit: "bytes", goal: 0.4)
         try smallSegments(&table, node, replica, scope, handle)
+        try unpredicted(&table)
         table.add("2 seal of the load, rows/s", ours: 5_000 / sealing * 1e3, plain: 0, unit: "rows/s", goal: 60_000, atLeast: true)
     }
 
@@ -164,6 +165,30 @@ struct Measures {
         table.add(
             "2 segments of 1 to 8 edits / without the dictionary", ours: Double(small.reduce(0) { $0 + $1.bytes.count }), plain: Double(plain),
             unit: "bytes", goal: 0.9)
+    }
+
+    /// The load with each column in an order of its own: no field follows from another, and the predictors may cost nothing.
+    private func unpredicted(_ table: inout Table) throws {
+        let scope = ScopeID(2)
+        let (node, replica) = try joined(bare, scope: scope)
+        let handle = stranger(node, synchronous: "OFF")
+        defer { sqlite3_close(handle) }
+        var random = SplitMix(state: 7)
+        let columns = Workload.columns.indices.map { column in rows.map { $0[column] }.shuffled(using: &random) }
+        insert(handle, rows.indices.map { row in columns.map { $0[row] } })
+        try seal(node, replica, scope)
+        let sealed = try segments(node).map(\.bytes)
+        let keys = SiteKeys()
+        let without = try sealed.reduce(0) { sum, bytes in
+            let (header, body) = try SegmentCodec.decodeOwn(bytes, predictors: bare.predictors)
+            return sum + (try SegmentCodec.seal(
+                body: body, kind: header.kind, scope: header.scope, site: header.site, firstSeq: header.firstSeq, lastSeq: header.lastSeq,
+                cursor: header.cursor, epoch: header.epoch, previousHash: header.previousHash, catalogueHash: header.catalogueHash,
+                level: Sealer.level, signingKey: keys.signing).bytes.count)
+        }
+        table.add(
+            "2 columns that follow no prediction / without predictors", ours: Double(sealed.reduce(0) { $0 + $1.count }), plain: Double(without),
+            unit: "bytes", goal: 1.01)
     }
 
     // MARK: 3. merge
