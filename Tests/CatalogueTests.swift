@@ -95,7 +95,7 @@ import Testing
     ])
     func badFilesNameTheirPlace(_ name: String, _ text: String, _ place: String) {
         #expect {
-            try CatalogueLoader.compile([CatalogueLoader.SourceFile(name: name, text: text)])
+            try CatalogueLoader.compile([CatalogueFile(name: name, text: text)])
         } throws: { "\($0)".contains(place) }
     }
 
@@ -104,7 +104,7 @@ import Testing
         let text = try String(contentsOfFile: path, encoding: .utf8)
             .replacing("references = \"general.major.major_number\"", with: "references = \"general.nowhere.number\"")
         #expect {
-            try CatalogueLoader.compile([CatalogueLoader.SourceFile(name: "forms/general.class.toml", text: text)])
+            try CatalogueLoader.compile([CatalogueFile(name: "forms/general.class.toml", text: text)])
         } throws: { "\($0)".contains("forms/general.class.toml, line") }
     }
 

@@ -25,8 +25,8 @@ import Testing
         """
 
     /// The base forms, with a field of three choices in the campus form.
-    private static func files(_ field: String = field) throws -> [CatalogueLoader.SourceFile] {
-        var files = [CatalogueLoader.SourceFile(name: "codes/facilities.tsv", text: "code\tname\nlibrary\t图书馆\ngym\t体育馆\nclinic\t医务室\n")]
+    private static func files(_ field: String = field) throws -> [CatalogueFile] {
+        var files = [CatalogueFile(name: "codes/facilities.tsv", text: "code\tname\nlibrary\t图书馆\ngym\t体育馆\nclinic\t医务室\n")]
         for part in ["forms", "codes"] {
             for name in try FileManager.default.contentsOfDirectory(atPath: "\(sources)/\(part)") {
                 var text = try String(contentsOfFile: "\(sources)/\(part)/\(name)", encoding: .utf8)
@@ -34,7 +34,7 @@ import Testing
                     let rules = text.range(of: "[[rule]]")?.lowerBound ?? text.endIndex
                     text.insert(contentsOf: field + "\n\n", at: rules)
                 }
-                files.append(CatalogueLoader.SourceFile(name: "\(part)/\(name)", text: text))
+                files.append(CatalogueFile(name: "\(part)/\(name)", text: text))
             }
         }
         return files

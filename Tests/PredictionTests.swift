@@ -26,8 +26,8 @@ private func catalogue(_ fills: [String], sexes: String = "1\t男\n2\t女\n") th
         if !fill.isEmpty { toml += "fill = \"\(fill)\"\n" }
     }
     return try CatalogueLoader.compile([
-        CatalogueLoader.SourceFile(name: "forms/test.form.toml", text: toml),
-        CatalogueLoader.SourceFile(name: "codes/sex.tsv", text: "code\tname\n" + sexes),
+        CatalogueFile(name: "forms/test.form.toml", text: toml),
+        CatalogueFile(name: "codes/sex.tsv", text: "code\tname\n" + sexes),
     ])
 }
 

@@ -22,6 +22,8 @@ package struct HubIdentity: Codable, Hashable, Sendable {
 package final class HubHome: Sendable {
     package let directory: String
     package let catalogue: Catalogue
+    /// The catalogue as wide as what others have sent; sync works with this one.
+    package let versions: CatalogueVersions
     package let database: DatabasePool
     package let inbox: Inbox
     package let keys: SiteKeys
@@ -40,6 +42,7 @@ package final class HubHome: Sendable {
     private init(_ directory: String, _ catalogue: Catalogue, _ database: DatabasePool, _ policyBook: PolicyBook) throws {
         self.directory = directory
         self.catalogue = catalogue
+        versions = CatalogueVersions(catalogue)
         self.database = database
         self.policyBook = policyBook
         rules = RuleEngine(catalogue: catalogue)

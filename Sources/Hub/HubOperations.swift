@@ -108,7 +108,7 @@ extension HubHome {
     package func digests(school code: String) throws(Failure) -> [String: (digest: String, rows: Int)] {
         let scope = try scope(school: code)
         return try reading { db in
-            try Dictionary(uniqueKeysWithValues: catalogue.forms.map {
+            try Dictionary(uniqueKeysWithValues: versions.wide(db).dataForms.map {
                 ($0.id, try FormDigest.compute(db, form: $0, scope: scope))
             })
         }

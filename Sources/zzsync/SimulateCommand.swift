@@ -39,7 +39,7 @@ struct Simulate: AsyncParsableCommand {
 
     func run() async throws {
         if let schools { return try await plan(schools) }
-        let catalogue = Simulation.bedCatalogue(try CatalogueLoader.embedded())
+        let catalogue = try Simulation.bedCatalogue(CatalogueLoader.embedded())
         let wanted = seed.map { [$0] } ?? (0..<UInt64(max(seeds, 1))).map { first + $0 }
         var summary = SimulationSummary()
         let tell: (@Sendable (String) -> Void)? = trace ? { @Sendable line in Terminal.error(line) } : nil
@@ -62,7 +62,7 @@ struct Simulate: AsyncParsableCommand {
         let question = PlannerQuestion(
             schools: schools, days: days, students: students, writesPerDay: writesPerDay, syncsPerDay: syncsPerDay, seed: seed ?? 1)
         let days = days
-        let report = try await Planner.play(question, catalogue: Planner.catalogue(try CatalogueLoader.embedded())) { day in
+        let report = try await Planner.play(question, catalogue: try Planner.catalogue(CatalogueLoader.embedded())) { day in
             Progress.show("simulate: day \(day) of \(days)")
         }
         Progress.end()

@@ -21,7 +21,7 @@ enum ModelForm {
             number: 1, id: "model.row", module: "model", section: "model", title: "row", template: nil, importOrder: nil,
             prerequisites: [], levels: [:], fields: fields, groups: groups, key: [], keyScope: .school, rules: [], example: [:])
     }()
-    static let catalogue = Catalogue(forms: [form], codeSets: [:], hash: .none)
+    static let catalogue = Catalogue(forms: [form], codeSets: [:], files: [], hash: .none)
 
     /// A group's fields for one number of the model.
     static func values(_ group: Int, _ value: Int) -> [Value] {

@@ -31,7 +31,7 @@ import Testing
 
     /// In another process dictionaries have another order and machines other randomness: neither may be heard.
     @Test func oneSeedPlaysTheSameTwice() async throws {
-        let catalogue = Simulation.bedCatalogue(try CatalogueLoader.embedded())
+        let catalogue = try Simulation.bedCatalogue(CatalogueLoader.embedded())
         let here = try await Simulation.play(.bed(seed: 3), catalogue: catalogue)
         let there = try await Self.play("--seed", "3").json()
         #expect(here.trace == there["trace"] as? String)

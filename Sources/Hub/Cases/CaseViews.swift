@@ -9,7 +9,7 @@ extension OperatorDesk {
         if CloneCase.isOne(row) { return try CloneCase.view(db, row) }
         var stamps = Stamps(db)
         let scope = ScopeID(key: row["scope"])
-        let form = home.catalogue[number: row["form"]]
+        let form = try home.versions.wide(db)[number: row["form"]]
         let places = form.map { form in CaseStore.groups(of: row, form).flatMap { form.groups[$0].fields } } ?? []
         let fields = form.map { form in places.map { form.fields[$0].id } } ?? []
         let isRule = row["kind"] as String == RuleCase.kind

@@ -42,7 +42,7 @@ struct Ruling {
         store = try SQLiteScopeStore(db, scope: ScopeID(key: entry["scope"]))
         next = store.logEnd.next(inEpoch: home.epoch)
         records = RecordIDs(home, at: next)
-        guard let form = home.catalogue[number: entry["form"]],
+        guard let form = try home.versions.wide(db)[number: entry["form"]],
             let row = try store.load(form, [RowID(entry["id"])])[RowID(entry["id"])]
         else {
             throw Failure(.damaged, "The row of case \(entry["number"] as Int64) is gone.", next: "Run `zzsync hub status`.")

@@ -27,13 +27,12 @@ struct HubPageApplier {
     }
 
     mutating func apply(_ body: SegmentBody) throws -> PullSummary {
+        let catalogue = try home.versions.wide(db, for: body, make: HubSchema.makeForeign)
+        store = try SQLiteScopeStore(db, scope: scope)
         var next = store.logEnd.next(inEpoch: home.epoch)
         var extent = Extent()
         for changes in body.forms {
-            guard let form = home.catalogue[number: changes.form] else {
-                summary.unknownForms += changes.count
-                continue
-            }
+            guard let form = catalogue[number: changes.form] else { preconditionFailure("room was made for it") }
             summary.disputed += changes.placements.count { $0.disputed }
             var index = 0
             while index < changes.count {

@@ -17,6 +17,7 @@ package final class HubReplica: ChildReplica {
 
     package var database: DatabasePool { home.database }
     package var catalogue: Catalogue { home.catalogue }
+    package var versions: CatalogueVersions { home.versions }
     package var directory: String { home.directory }
     package var keysPath: String { home.uplinkKeysPath }
     package func succeeded(by keys: SiteKeys) -> any ChildReplica { HubReplica(home: home, keys: keys) }
@@ -46,7 +47,7 @@ package final class HubReplica: ChildReplica {
         }
         var sealer = try Sealer(
             db, scope: scope, site: keys.site, key: keys.signing, catalogue: catalogue, now: now)
-        for form in catalogue.storedForms {
+        for form in try home.versions.wide(db).storedForms {
             guard let rows = waiting[form.number] else { continue }
             try seal(db, form, rows, after: sealed, store: &store, sealer: &sealer)
         }
@@ -90,7 +91,7 @@ package final class HubReplica: ChildReplica {
 
     package func lowerBases(_ db: Database, scope: ScopeID, to cursor: Position) throws {
         var store = try SQLiteScopeStore(db, scope: scope)
-        for form in catalogue.storedForms {
+        for form in try home.versions.wide(db).storedForms {
             // A row without exceptions has no base.
             let ids = try Int64.fetchAll(db, sql: "SELECT id FROM \(form.table) WHERE scope = ? AND _x IS NOT NULL", arguments: [scope.key])
             for start in stride(from: 0, to: ids.count, by: 1_000) {

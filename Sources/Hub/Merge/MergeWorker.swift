@@ -120,7 +120,8 @@ package actor MergeWorker {
             let note = "released \(segment.number)"
             var store = try SQLiteScopeStore(db, scope: segment.scope)
             if segment.isReleased, try Meta.integer(db, note) != nil { return store.logEnd }
-            var merger = SegmentMerger(catalogue: home.catalogue, hub: home.keys.site, now: now, epoch: home.epoch)
+            let catalogue = try home.versions.wide(db, for: body, make: HubSchema.makeForeign)
+            var merger = SegmentMerger(catalogue: catalogue, hub: home.keys.site, now: now, epoch: home.epoch)
             merger.isReleased = segment.isReleased
             merger.parentIncarnation = try Incarnations.parent(db, scope: segment.scope, of: segment.site)
             if segment.isReleased { try Meta.set(db, note, now) }
@@ -150,31 +151,43 @@ package actor MergeWorker {
         guard let site else { throw Unreadable(reason: "the site \(segment.site) is not enrolled here") }
         do {
             let verified = try SegmentCodec.verify(segment.bytes, key: Curve25519.Signing.PublicKey(rawRepresentation: site.key))
-            let body = try SegmentCodec.decode(verified, predictors: home.catalogue.predictors)
-            try checkKnown(body, home.catalogue, fromNode: site.isNode)
-            return (body, verified.header)
+            let header = verified.header
+            let isOurs = header.catalogueHash == home.catalogue.hash
+            let predictors = isOurs
+                ? home.catalogue.predictors : try await home.database.read { try home.versions.predictors($0, for: header) }
+            let body = try SegmentCodec.decode(verified, predictors: predictors)
+            try check(body, home.catalogue, fromNode: site.isNode, isOurs: isOurs)
+            // A hub of our version may hand on what it does not know itself.
+            if isOurs, site.isNode { return (body, header) }
+            guard try await home.database.read({ try home.versions.hasRoom($0, for: body) }) else {
+                throw Unreadable(reason: "this hub has met more forms and fields of other catalogues than it takes")
+            }
+            return (body, header)
         } catch let error as CodecError {
             throw Unreadable(reason: error.description)
         }
     }
 
-    /// Forms and fields of a newer catalogue wait until this hub has it: nothing of them may be dropped. What hubs alone write
-    /// no node may send.
-    private static func checkKnown(_ body: SegmentBody, _ catalogue: Catalogue, fromNode isNode: Bool) throws {
+    /// What hubs alone write no node may send, and the store must be able to hold what it knows. Forms and fields of another
+    /// catalogue pass: they are kept and handed on as they are (`ForeignFields`).
+    private static func check(_ body: SegmentBody, _ catalogue: Catalogue, fromNode isNode: Bool, isOurs: Bool) throws {
         for changes in body.forms {
             if isNode, SystemForms.isSystem(changes.form) {
                 throw Unreadable(reason: "rows of form number \(changes.form) are written by hubs alone, this site is a node")
             }
+            // A node hands on nothing: it writes what its own catalogue has.
+            let isBroken = isNode && isOurs
             guard let form = catalogue[number: changes.form] else {
-                throw Unreadable(reason: "form number \(changes.form) is not in this hub's catalogue")
+                guard isBroken else { continue }
+                throw Unreadable(reason: "form number \(changes.form) is not in this hub's catalogue, which the segment names")
             }
-            let known = Set(form.fields.map(\.number))
-            if let field = changes.fields.first(where: { !known.contains($0) }) {
-                throw Unreadable(reason: "field number \(field) of form \(form.id) is not in this hub's catalogue")
+            let known = form.allFields
+            if isBroken, let field = changes.fields.first(where: { !known.contains($0) }) {
+                throw Unreadable(reason: "field number \(field) of form \(form.id) is not in this hub's catalogue, which the segment names")
             }
             // A cell of a type that the column cannot hold would be refused by the store.
             for (field, column) in zip(changes.fields, changes.columns) {
-                let type = form.fields.first { $0.number == field }!.type
+                guard let type = form.fields.first(where: { $0.number == field })?.type else { continue }
                 guard column.fits(type) else {
                     throw Unreadable(reason: "field \(field) of form \(form.id) holds values of another type")
                 }

@@ -72,16 +72,18 @@ struct SegmentMerger {
         _ form: Form, _ changes: FormChanges, from start: Int, firstSeq: Seq?, by: [Provenance], writtenSince since: Position?, cursor: Position,
         into store: inout Store, next: inout Position, extent: inout Extent, report: inout MergeReport
     ) throws {
-        let all = form.allFields
-        let fresh = (start..<changes.count).filter { changes.life[$0] == .alive && changes.masks[$0].isSuperset(of: all) }
+        let all = form.ownFields
+        // The foreign fields' metadata are no base's.
+        let fresh = (start..<changes.count).filter { changes.life[$0] == .alive && changes.masks[$0] == all }
         let first = next
         let known = try store.insertFresh(form, changes, indices: fresh, by: by) { first.advanced(by: $0) }
         let knownSet = Set(known)
+        let groups = form.groups.count { !$0.isForeign }
         for index in fresh where !knownSet.contains(index) {
             extent.rows.append((form.number, changes.rows[index]))
             next = next.advanced(by: 1)
             report.rows += 1
-            report.counts.merged += form.groups.count + 1
+            report.counts.merged += groups + 1
         }
         let freshSet = fresh.count == changes.count - start && known.isEmpty ? nil : Set(fresh).subtracting(knownSet)
         guard let freshSet else { return }

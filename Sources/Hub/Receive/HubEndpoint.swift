@@ -85,7 +85,7 @@ package struct HubEndpoint: Sendable {
         case (.get, "log"):
             return try await service.logPage(
                 try await scope(path, site), after: Position(max(0, path.integer("after") ?? 0)),
-                bytesMax: Int(path.integer("max") ?? 1 << 20))
+                bytesMax: Int(path.integer("max") ?? 1 << 20), isPlain: path.integer("plain") == 1)
         case (.get, "receipt"):
             return WireJSON.encode(try await service.receipt(try await scope(path, site), site: site))
         case (.get, "segments"):

@@ -90,9 +90,11 @@ package struct HubService: Sendable {
         }
         let now = now()
         try await noteSeen(site, now)
-        let catalogue = home.catalogue.hash.base64
+        let catalogue = home.catalogue
+        let isSame = request.catalogue == catalogue.hash.base64
         return HelloReply(
-            scopes: standings, clock: now * 1000, epoch: home.epoch, catalogue: request.catalogue == catalogue ? nil : catalogue)
+            scopes: standings, clock: now * 1000, epoch: home.epoch, catalogue: isSame ? nil : catalogue.hash.base64,
+            decoding: isSame ? nil : catalogue.predictors.digest.base64)
     }
 
     /// A minute's precision is enough: a hello shall not wait for its turn behind a merge just to say when it came.
@@ -190,10 +192,12 @@ package struct HubService: Sendable {
     }
 
     /// - Returns: a signed page; nil when nothing is newer.
-    package func logPage(_ scope: ScopeID, after: Position, bytesMax: Int) async throws -> [UInt8]? {
+    ///
+    /// - Parameter isPlain: the child has other predictors: nothing is predicted.
+    package func logPage(_ scope: ScopeID, after: Position, bytesMax: Int, isPlain: Bool = false) async throws -> [UInt8]? {
         let home = home
         return try await home.database.read { db in
-            let pager = LogPager(catalogue: home.catalogue, hub: home.keys.site)
+            let pager = LogPager(catalogue: try home.versions.wide(db), hub: home.keys.site)
             guard let body = try pager.page(db, scope: scope, after: after, bytesMax: min(max(bytesMax, 1 << 12), 2 << 20)) else {
                 return nil
             }
@@ -203,7 +207,7 @@ package struct HubService: Sendable {
                 body: body, kind: .logPage, scope: scope, site: home.keys.site, firstSeq: Seq(page.after.rawValue),
                 lastSeq: Seq(page.upTo.rawValue), cursor: page.upTo, epoch: page.logEnd.epoch,
                 previousHash: try LogMark.at(db, scope, page.logEnd) ?? .none,
-                catalogueHash: home.catalogue.hash, predictors: home.catalogue.predictors, level: Sealer.level,
+                catalogueHash: home.catalogue.hash, predictors: isPlain ? .none : home.catalogue.predictors, level: Sealer.level,
                 signingKey: home.keys.signing
             ).bytes
         }
@@ -217,7 +221,7 @@ package struct HubService: Sendable {
             let store = try SQLiteScopeStore(db, scope: scope)
             let forwarded = try ScopeLink.load(db, scope)?.merged.rawValue
             var digests: [String: String] = [:]
-            for form in home.catalogue.forms {
+            for form in try home.versions.wide(db).dataForms {
                 digests[form.id] = try FormDigest.compute(db, form: form, scope: scope).digest
             }
             return Receipt(

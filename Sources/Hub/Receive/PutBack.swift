@@ -102,7 +102,9 @@ extension HubService {
         let header: SegmentHeader
         do {
             let verified = try SegmentCodec.verify(bytes, key: home.keys.signing.publicKey)
-            (header, body) = (verified.header, try SegmentCodec.decode(verified, predictors: home.catalogue.predictors))
+            header = verified.header
+            let predictors = try await self.home.database.read { [versions = self.home.versions] in try versions.predictors($0, for: verified.header) }
+            body = try SegmentCodec.decode(verified, predictors: predictors)
         } catch {
             throw WireError(.badSegment, "this is no page that this hub has made: \(error)")
         }
@@ -112,8 +114,9 @@ extension HubService {
         let (home, now) = (home, now())
         try await home.database.write { db in
             let context = JudgeContext(hub: home.keys.site, now: now, policies: try home.policies(db, scope: scope, now: now))
+            let catalogue = try home.versions.wide(db, for: body, make: HubSchema.makeForeign)
             var taker = TakeBack(
-                try SQLiteScopeStore(db, scope: scope), home.catalogue, page, epoch: header.epoch, survived: survived, present: home.epoch,
+                try SQLiteScopeStore(db, scope: scope), catalogue, page, epoch: header.epoch, survived: survived, present: home.epoch,
                 context: context)
             try taker.take(body)
             guard !taker.moved.isEmpty else { return }

@@ -18,6 +18,7 @@ package enum HubSchema {
             if let index = keyIndex(form) { try db.execute(sql: index) }
         }
         try describe(db, catalogue)
+        try CatalogueVersions.keep(db, catalogue)
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }
 
@@ -38,7 +39,7 @@ package enum HubSchema {
     }
 
     static func table(_ form: Form) -> String {
-        let columns = form.fields.map { "  \($0.id) \($0.type.sql)" }.joined(separator: ",\n")
+        let columns = form.fields.map { "  \($0.id) \($0.sqlType),\n" }.joined()
         return """
             CREATE TABLE \(form.table) (
               scope INT NOT NULL,
@@ -47,10 +48,15 @@ package enum HubSchema {
               _at INT NOT NULL,             -- position at which most cells were written
               _by INT NOT NULL,             -- their stamp in zz_stamp
               _x BLOB,                      -- cells that differ: RowMeta
-            \(columns),
-              PRIMARY KEY (scope, id)
+            \(columns)  PRIMARY KEY (scope, id)
             ) STRICT, WITHOUT ROWID
             """
+    }
+
+    /// A table, or a column of it, of another version of the catalogue.
+    static func makeForeign(_ db: Database, _ form: Form, _ field: Field?) throws {
+        guard let field else { return try db.execute(sql: table(form)) }
+        try db.execute(sql: "ALTER TABLE \(form.table) ADD COLUMN \(field.id) \(field.sqlType)")
     }
 
     /// References inside a school are looked up by the natural key.

@@ -29,6 +29,8 @@ struct RowMeta {
         var disputed: Bool
         var base: Position
         var disputedAbove = false
+        /// Of another version of the catalogue: what is not said of it was never written, whatever the base is.
+        var isForeign = false
     }
 
     static func pack(_ entries: [Entry], rowCase: Bool) -> RowMeta {
@@ -36,9 +38,9 @@ struct RowMeta {
         var writer = ByteWriter()
         writer.byte(rowCase ? Self.rowCase : 0)
         var count = 0
-        for entry in entries {
+        for entry in entries where !entry.isForeign || entry.written != .none {
             var flags: UInt8 = entry.disputed ? Flag.disputed : 0
-            if entry.written != base.at || entry.stamp != base.by { flags |= Flag.ownWriting }
+            if entry.isForeign || entry.written != base.at || entry.stamp != base.by { flags |= Flag.ownWriting }
             if entry.shown != entry.written { flags |= Flag.shownApart }
             if entry.base != .none { flags |= Flag.based }
             if entry.disputedAbove { flags |= Flag.disputedAbove }
@@ -58,7 +60,7 @@ struct RowMeta {
 
     /// Fills the entries, which hold the groups (0 for the life) on call.
     func unpack(into entries: inout [Entry]) throws -> (hasRowCase: Bool, disputed: Bool) {
-        for index in entries.indices {
+        for index in entries.indices where !entries[index].isForeign {
             entries[index].written = at
             entries[index].shown = at
             entries[index].stamp = by
@@ -80,7 +82,9 @@ struct RowMeta {
             if flags & Flag.based != 0 { entry.base = Position(try reader.zigzag("base")) }
             entry.disputedAbove = flags & Flag.disputedAbove != 0
             disputed = disputed || entry.disputed
-            if let index = entries.firstIndex(where: { $0.group == group }) { entries[index] = entry }
+            guard let index = entries.firstIndex(where: { $0.group == group }) else { continue }
+            entry.isForeign = entries[index].isForeign
+            entries[index] = entry
         }
         return (hasRowCase, disputed)
     }
@@ -88,7 +92,7 @@ struct RowMeta {
     private static func mostCommon(_ entries: [Entry]) -> (at: Position, by: Int64) {
         var counts: [[Int64]: Int] = [:]
         var best = (count: 0, key: [Int64(0), 0])
-        for entry in entries {
+        for entry in entries where !entry.isForeign {
             let key = [entry.written.rawValue, entry.stamp]
             let count = (counts[key] ?? 0) + 1
             counts[key] = count

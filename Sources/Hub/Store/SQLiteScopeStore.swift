@@ -9,6 +9,7 @@ struct SQLiteScopeStore: ScopeStore {
     let scope: ScopeID
     private(set) var logEnd: Position
     var stamps: Stamps
+    private let foreign: ForeignFields
     /// SQL by form, built once a transaction.
     private var selects: [FormNumber: HotStatement] = [:]
     private var upserts: [FormNumber: HotStatement] = [:]
@@ -22,7 +23,11 @@ struct SQLiteScopeStore: ScopeStore {
         self.scope = scope
         logEnd = Position(end)
         stamps = Stamps(db)
+        foreign = try ForeignFields.load(db)
     }
+
+    /// The form with all columns that its table has: whoever holds a narrower one must not lose what stands beside it.
+    private func wide(_ form: Form) -> Form { foreign.isEmpty ? form : form.widened(by: foreign[form.number]) }
 
     // MARK: rows
 
@@ -56,6 +61,7 @@ struct SQLiteScopeStore: ScopeStore {
     }
 
     mutating func load(_ form: Form, _ rows: [RowID]) throws -> [RowID: MergeRow] {
+        let form = wide(form)
         let select = try selectStatement(form)
         var found: [RowID: MergeRow] = [:]
         for id in rows {
@@ -101,6 +107,7 @@ struct SQLiteScopeStore: ScopeStore {
         var entries = ([0] + row.form.groups.map(\.number)).map {
             RowMeta.Entry(group: $0, written: .none, shown: .none, stamp: 0, disputed: false, base: .none)
         }
+        for (index, group) in row.form.groups.enumerated() where group.isForeign { entries[index + 1].isForeign = true }
         let state = try meta.unpack(into: &entries)
         row.lifeCell = try cell(entries[0])
         for index in row.cells.indices { row.cells[index] = try cell(entries[index + 1]) }
@@ -123,10 +130,13 @@ struct SQLiteScopeStore: ScopeStore {
     }
 
     private mutating func saveRow(_ row: MergeRow) throws {
-        let form = row.form
+        let form = wide(row.form)
         var entries = [try entry(0, row.lifeCell, disputed: false)]
-        for (index, group) in form.groups.enumerated() {
-            entries.append(try entry(group.number, row.cells[index], disputed: row.cases[index] != nil))
+        // A new row may have been made by a narrower form: what that lacks was never written.
+        for (index, group) in form.groups.enumerated() where index < row.cells.count {
+            var entry = try entry(group.number, row.cells[index], disputed: row.cases[index] != nil)
+            entry.isForeign = group.isForeign
+            entries.append(entry)
         }
         let meta = RowMeta.pack(entries, rowCase: row.rowCase != nil)
         let upsert = try upsertStatement(form)
@@ -136,7 +146,9 @@ struct SQLiteScopeStore: ScopeStore {
         upsert.bind(4, meta.at.rawValue)
         upsert.bind(5, meta.by)
         if let exceptions = meta.exceptions { upsert.bind(6, blob: exceptions) } else { upsert.bindNull(6) }
-        for (field, value) in row.values.enumerated() { upsert.bind(field + 7, value) }
+        for field in form.fields.indices {
+            if field < row.values.count { upsert.bind(field + 7, row.values[field]) } else { upsert.bindNull(field + 7) }
+        }
         try upsert.run()
     }
 

@@ -8,6 +8,8 @@ import Synchronization
 package final class NodeHome: Sendable {
     package let directory: String
     package let catalogue: Catalogue
+    /// The catalogue as wide as what others have sent; sync works with this one.
+    package let versions: CatalogueVersions
     package let database: DatabasePool
     package let rules: RuleEngine
     private let minter: Mutex<IDMinter>
@@ -18,6 +20,7 @@ package final class NodeHome: Sendable {
         minter = Mutex(IDMinter(prefix: idPrefix))
         self.directory = directory
         self.catalogue = catalogue
+        versions = CatalogueVersions(catalogue)
         self.database = database
         rules = RuleEngine(catalogue: catalogue)
     }

@@ -23,6 +23,7 @@ package enum NodeSchema {
             try db.execute(sql: view(form))
         }
         try fillCodes(db, catalogue)
+        try CatalogueVersions.keep(db, catalogue)
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }
 
@@ -76,11 +77,10 @@ package enum NodeSchema {
     }
 
     static func table(_ form: Form) -> String {
-        let columns = form.fields.map { "  \($0.id) \($0.type.sql)" }.joined(separator: ",\n")
+        let columns = form.fields.map { ",\n  \($0.id) \($0.sqlType)" }.joined()
         return """
             CREATE TABLE \(form.table) (
-              id INT PRIMARY KEY NOT NULL DEFAULT (random()),
-            \(columns)
+              id INT PRIMARY KEY NOT NULL DEFAULT (random())\(columns)
             ) STRICT, WITHOUT ROWID
             """
     }
@@ -92,13 +92,33 @@ package enum NodeSchema {
         return ["CREATE INDEX zz_key_\(form.table) ON \(form.table) (\(columns))"]
     }
 
+    /// A table, or a column of it, of another version of the catalogue. Nobody here knows what may stand there: other programs
+    /// may read it and not write it.
+    static func makeForeign(_ db: Database, _ form: Form, _ field: Field?) throws {
+        guard let field else {
+            try db.execute(sql: table(form))
+            for trigger in guards(form) { try db.execute(sql: trigger.sql) }
+            return
+        }
+        try db.execute(sql: "ALTER TABLE \(form.table) ADD COLUMN \(field.id) \(field.sqlType)")
+        if form.isForeign || SystemForms.isSystem(form.number) { return }
+        for (event, condition) in [("INSERT", "NEW.\(field.id) IS NOT NULL"), ("UPDATE", "OLD.\(field.id) IS NOT NEW.\(field.id)")] {
+            try db.execute(
+                sql: """
+                    CREATE TRIGGER zz_guard_\(event.lowercased())\(field.id)_\(form.table) BEFORE \(event) ON \(form.table) WHEN \(condition) BEGIN
+                      SELECT RAISE(ABORT, '\(field.id) belongs to another version of the catalogue and cannot be written here');
+                    END
+                    """)
+        }
+    }
+
     struct Trigger {
         let name: String
         let sql: String
     }
 
     /// Hubs alone write the system forms.
-    private static func guards(_ form: Form) -> [Trigger] {
+    static func guards(_ form: Form) -> [Trigger] {
         ["INSERT", "UPDATE", "DELETE"].map { verb in
             let name = "zz_guard_\(verb.lowercased())_\(form.table)"
             return Trigger(

@@ -17,6 +17,7 @@ package final class NodeReplica: ChildReplica {
 
     package var database: DatabasePool { home.database }
     package var catalogue: Catalogue { home.catalogue }
+    package var versions: CatalogueVersions { home.versions }
     package var directory: String { home.directory }
     package var keysPath: String { ParentLink.keysPath(home.directory) }
     package func succeeded(by keys: SiteKeys) -> any ChildReplica { NodeReplica(home: home, keys: keys) }
@@ -74,11 +75,9 @@ package final class NodeReplica: ChildReplica {
     ) throws -> PullSummary {
         var summary = PullSummary()
         try ReplicaDatabase.withoutTriggers(db) {
+            let catalogue = try home.versions.wide(db, for: body, make: NodeSchema.makeForeign)
             for changes in body.forms {
-                guard let form = catalogue[number: changes.form] else {
-                    summary.unknownForms += changes.count
-                    continue
-                }
+                guard let form = catalogue[number: changes.form] else { preconditionFailure("room was made for it") }
                 var applier = try NodePageApplier(db, form: form, scope: scope, merged: merged, changes: changes)
                 try applier.run()
                 summary.applied += applier.applied

@@ -140,7 +140,7 @@ extension NodeHome {
     package func digests() throws(Failure) -> [String: (digest: String, rows: Int)] {
         do {
             return try database.read { db in
-                try Dictionary(uniqueKeysWithValues: catalogue.forms.map {
+                try Dictionary(uniqueKeysWithValues: versions.wide(db).dataForms.map {
                     ($0.id, try FormDigest.compute(db, form: $0, scope: nil))
                 })
             }

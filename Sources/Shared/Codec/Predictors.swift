@@ -62,6 +62,15 @@ package struct Predictors: Sendable {
         }
     }
 
+    /// Over all of them: two catalogues with equal digests read each other's predicted columns.
+    package var digest: ContentHash {
+        var text = ""
+        for (form, predictors) in forms.sorted(by: { $0.key < $1.key }) {
+            for (field, predictor) in predictors.byField.sorted(by: { $0.key < $1.key }) { text += "\(form).\(field) \(predictor.identity)\n" }
+        }
+        return ContentHash(of: Array(text.utf8))
+    }
+
     package subscript(form: FormNumber, field: Int) -> Predictor? { forms[form]?.byField[field] }
     func order(_ form: FormNumber) -> [Int] { forms[form]?.order ?? [] }
 

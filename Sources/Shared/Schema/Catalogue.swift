@@ -7,25 +7,50 @@
 package struct Catalogue: Sendable {
     /// Ascending by number, which is the order of the wire and of sealing.
     package let forms: [Form]
-    /// All that has a table and travels: the catalogue's forms, then zzsync's own.
+    /// All that has a table and travels, ascending by number: the catalogue's forms, foreign ones, then zzsync's own.
     package let storedForms: [Form]
     package let codeSets: [String: CodeSet]
     /// Over the source files: two replicas with equal hashes decide alike.
     package let hash: ContentHash
+    /// The source files: a home keeps those of every version that it has had.
+    package let files: [CatalogueFile]
     /// What the codec leaves out of a segment, for it follows from the fields' fills.
     package let predictors: Predictors
     private let byID: [String: Int]
     private let byNumber: [FormNumber: Int]
 
-    package init(forms: [Form], codeSets: [String: CodeSet], hash: ContentHash) {
-        self.forms = forms.sorted { $0.number < $1.number }
+    package init(forms: [Form], codeSets: [String: CodeSet], files: [CatalogueFile], hash: ContentHash) {
+        let sorted = forms.sorted { $0.number < $1.number }
+        self.init(
+            forms: sorted, storedForms: sorted + SystemForms.all, codeSets: codeSets, files: files, hash: hash,
+            predictors: FillExpression.predictors(of: sorted, codeSets: codeSets))
+    }
+
+    private init(
+        forms: [Form], storedForms: [Form], codeSets: [String: CodeSet], files: [CatalogueFile], hash: ContentHash, predictors: Predictors
+    ) {
+        self.forms = forms
+        self.storedForms = storedForms
         self.codeSets = codeSets
+        self.files = files
         self.hash = hash
-        storedForms = self.forms + SystemForms.all
-        predictors = FillExpression.predictors(of: self.forms, codeSets: codeSets)
-        byID = Dictionary(uniqueKeysWithValues: self.forms.enumerated().map { ($1.id, $0) })
+        self.predictors = predictors
+        byID = Dictionary(uniqueKeysWithValues: forms.enumerated().map { ($1.id, $0) })
         byNumber = Dictionary(uniqueKeysWithValues: storedForms.enumerated().map { ($1.number, $0) })
     }
+
+    /// The same version with room for what others have written of another one.
+    package func widened(by foreign: ForeignFields) -> Catalogue {
+        if foreign.isEmpty { return self }
+        func wide(_ form: Form) -> Form { form.widened(by: foreign[form.number]) }
+        let unknown = foreign.forms.filter { self[number: $0] == nil }.map { wide(Form.foreign($0)) }
+        return Catalogue(
+            forms: forms.map(wide), storedForms: (storedForms.map(wide) + unknown).sorted { $0.number < $1.number },
+            codeSets: codeSets, files: files, hash: hash, predictors: predictors)
+    }
+
+    /// The schools' data, without zzsync's own forms: the catalogue's forms and foreign ones.
+    package var dataForms: [Form] { storedForms.filter { !SystemForms.isSystem($0.number) } }
 
     /// One of the catalogue's forms or of zzsync's own.
     package subscript(number number: FormNumber) -> Form? { byNumber[number].map { storedForms[$0] } }
@@ -64,8 +89,8 @@ package struct Form: Sendable {
     package let prerequisites: [String]
     /// School type → required level.
     package let levels: [String: String]
-    package let fields: [Field]
-    package let groups: [Group]
+    package internal(set) var fields: [Field]
+    package internal(set) var groups: [Group]
     /// Indices into `fields`; empty when the form has no natural key.
     package let key: [Int]
     /// Where the key must be unique.
@@ -143,6 +168,10 @@ package struct Field: Sendable {
     package let fill: String?
     package let note: String
     package let status: String
+    /// Of another version of the catalogue: nothing is known of it but its number.
+    package var isForeign = false
+    /// The type of its column.
+    package var sqlType: String { isForeign ? "ANY" : type.sql }
 }
 
 /// How a group with two unseen values is decided.
@@ -160,6 +189,18 @@ package struct Group: Sendable {
     package let policy: Policy
     /// Whose value stands where the policy is `owner`.
     package var owner = Owner.tier(.school)
+    /// One field of another version of the catalogue.
+    package var isForeign = false
+}
+
+/// One file that a catalogue was made from.
+package struct CatalogueFile: Codable, Hashable, Sendable {
+    package let name: String
+    package let text: String
+    package init(name: String, text: String) {
+        self.name = name
+        self.text = text
+    }
 }
 
 package enum RuleLevel: String, Sendable, Decodable {

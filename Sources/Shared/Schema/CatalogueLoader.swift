@@ -15,7 +15,7 @@ package enum CatalogueLoader {
 
     /// The catalogue of a directory with `forms/*.toml` and `codes/*.tsv`.
     package static func load(directory: String) throws(Failure) -> Catalogue {
-        var files: [SourceFile] = []
+        var files: [CatalogueFile] = []
         for part in ["forms", "codes"] {
             let folder = directory + "/" + part
             let names: [String]
@@ -30,33 +30,28 @@ package enum CatalogueLoader {
                 guard let data = FileManager.default.contents(atPath: folder + "/" + name) else {
                     throw Failure(.usage, "\(folder)/\(name) cannot be read.", next: "Check its permissions.")
                 }
-                files.append(SourceFile(name: part + "/" + name, text: String(decoding: data, as: UTF8.self)))
+                files.append(CatalogueFile(name: part + "/" + name, text: String(decoding: data, as: UTF8.self)))
             }
         }
         return try compile(files)
     }
 
-    struct SourceFile {
-        let name: String
-        let text: String
-    }
-
-    private static func embeddedFiles() -> [SourceFile] {
+    package static func embeddedFiles() -> [CatalogueFile] {
         (0..<Int(zz_catalogue_count())).map { index in
             let file = zz_catalogue_file(Int32(index))
             let bytes = UnsafeRawBufferPointer(start: file.bytes, count: file.size)
-            return SourceFile(name: String(cString: file.name), text: String(decoding: bytes, as: UTF8.self))
+            return CatalogueFile(name: String(cString: file.name), text: String(decoding: bytes, as: UTF8.self))
         }
     }
 
-    static func compile(_ files: [SourceFile]) throws(Failure) -> Catalogue {
+    package static func compile(_ files: [CatalogueFile]) throws(Failure) -> Catalogue {
         let files = files.sorted { $0.name < $1.name }
         var codeSets: [String: CodeSet] = [:]
         for file in files where file.name.hasSuffix(".tsv") {
             let set = try codeSet(file)
             codeSets[set.name] = set
         }
-        var sources: [(file: SourceFile, toml: FormTOML)] = []
+        var sources: [(file: CatalogueFile, toml: FormTOML)] = []
         for file in files where file.name.hasSuffix(".toml") {
             sources.append((file, try decode(file)))
         }
@@ -77,10 +72,10 @@ package enum CatalogueLoader {
             hash.update(data: Data([0]))
             hash.update(data: Data(file.text.utf8))
         }
-        return Catalogue(forms: forms, codeSets: codeSets, hash: ContentHash(bytes: Array(hash.finalize()))!)
+        return Catalogue(forms: forms, codeSets: codeSets, files: files, hash: ContentHash(bytes: Array(hash.finalize()))!)
     }
 
-    private static func codeSet(_ file: SourceFile) throws(Failure) -> CodeSet {
+    private static func codeSet(_ file: CatalogueFile) throws(Failure) -> CodeSet {
         let lines = file.text.split(separator: "\n", omittingEmptySubsequences: true)
         guard let header = lines.first, header.hasPrefix("code\tname") else {
             throw Failure(
@@ -94,7 +89,7 @@ package enum CatalogueLoader {
         return CodeSet(name: String(name), entries: entries)
     }
 
-    private static func decode(_ file: SourceFile) throws(Failure) -> FormTOML {
+    private static func decode(_ file: CatalogueFile) throws(Failure) -> FormTOML {
         do {
             var decoder = TOMLDecoder()
             decoder.strictDecoding = true

@@ -2,14 +2,14 @@
 // attributes (required, format, length, code, reference, unique key) written as SQL like every other rule.
 
 struct FormCompiler {
-    let file: CatalogueLoader.SourceFile
+    let file: CatalogueFile
     /// Its fields of several choices are cut into flags.
     let toml: FormTOML
     let codeSets: [String: CodeSet]
     let forms: [String: FormTOML]
     private let choices: ChoiceExpansion
 
-    init(file: CatalogueLoader.SourceFile, toml: FormTOML, codeSets: [String: CodeSet], forms: [String: FormTOML]) throws(Failure) {
+    init(file: CatalogueFile, toml: FormTOML, codeSets: [String: CodeSet], forms: [String: FormTOML]) throws(Failure) {
         self.file = file
         self.codeSets = codeSets
         self.forms = forms
@@ -23,8 +23,10 @@ struct FormCompiler {
     }
 
     func compile() throws(Failure) -> Form {
-        guard toml.number < SystemForms.firstNumber, !toml.id.hasPrefix(SystemForms.idPrefix) else {
-            throw failure("number \(toml.number), id '\(toml.id)': numbers from \(SystemForms.firstNumber) and ids in \(SystemForms.idPrefix) are zzsync's own")
+        guard toml.number < SystemForms.firstNumber, !toml.id.hasPrefix(SystemForms.idPrefix), !toml.id.hasPrefix(Form.foreignPrefix) else {
+            throw failure(
+                "number \(toml.number), id '\(toml.id)': numbers from \(SystemForms.firstNumber) and ids in \(SystemForms.idPrefix) "
+                    + "or \(Form.foreignPrefix) are zzsync's own")
         }
         try checkFields()
         let fields = try toml.field.map { (raw) throws(Failure) in try field(raw) }

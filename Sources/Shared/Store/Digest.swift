@@ -10,7 +10,8 @@ import GRDB
 package enum FormDigest {
     /// The SELECT whose output lines are hashed; also what the README and the demo give to the sqlite3 program.
     package static func sql(form: Form, scope: ScopeID?) -> String {
-        let columns = (["id"] + form.fields.map { "quote(\($0.id))" }).joined(separator: " || '|' || ")
+        // By number, so that a column counts alike whether its catalogue knows it or not.
+        let columns = (["id"] + form.fields.sorted { $0.number < $1.number }.map { "quote(\($0.id))" }).joined(separator: " || '|' || ")
         let filter = scope.map { " WHERE scope = \(Int64(bitPattern: $0.rawValue)) AND _life = 1" } ?? ""
         return "SELECT \(columns) FROM \(form.table)\(filter) ORDER BY id"
     }

@@ -18,8 +18,6 @@ package struct PullSummary: Sendable {
     package var passedOver = 0
     /// Changes whose cells are disputed above.
     package var disputed = 0
-    /// Changes of forms that this catalogue does not have.
-    package var unknownForms = 0
     package init() {}
 }
 
@@ -38,6 +36,7 @@ package struct UplinkKillPoints: Sendable {
 package protocol ChildReplica: Sendable {
     var database: DatabasePool { get }
     var catalogue: Catalogue { get }
+    var versions: CatalogueVersions { get }
     var keys: SiteKeys { get }
     /// Its home, where the anchors lie.
     var directory: String { get }

@@ -119,7 +119,8 @@ extension SyncSession {
             db, sql: "SELECT bytes FROM zz_outbox WHERE scope = ? AND last > ? ORDER BY first", arguments: [scope.key, merged.rawValue])
         for bytes in segments {
             // Sealed here by this incarnation or one before it: the key is not asked.
-            let (header, body) = try SegmentCodec.decodeOwn(Array(bytes), predictors: replica.catalogue.predictors)
+            let predictors = try replica.versions.predictors(db, for: SegmentCodec.inspect(Array(bytes)))
+            let (header, body) = try SegmentCodec.decodeOwn(Array(bytes), predictors: predictors)
             try Pending.record(db, scope: scope, body, first: header.firstSeq)
         }
     }

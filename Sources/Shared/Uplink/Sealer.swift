@@ -19,6 +19,7 @@ package struct Sealer {
     private let db: Database
     private var builder = SegmentBuilder()
     private var link: ScopeLink
+    private let predictors: Predictors
     package private(set) var rows = 0
     package private(set) var segments = 0
 
@@ -35,6 +36,7 @@ package struct Sealer {
         self.catalogue = catalogue
         self.now = now
         self.link = link
+        predictors = try ParentPredictors.areOurs(db) ? catalogue.predictors : .none
     }
 
     /// Adds a change; a segment that is full goes to the outbox.
@@ -60,7 +62,7 @@ package struct Sealer {
         let sealed = try SegmentCodec.seal(
             body: body, kind: .changes, scope: scope, site: site, firstSeq: first, lastSeq: last, cursor: link.cursor,
             epoch: link.epoch, previousHash: link.chain, catalogueHash: catalogue.hash,
-            predictors: catalogue.predictors, level: Self.level, signingKey: key)
+            predictors: predictors, level: Self.level, signingKey: key)
         try db.cachedStatement(
             sql: "INSERT INTO zz_outbox (scope, first, last, sealed_at, cells, raw_bytes, bytes) VALUES (?, ?, ?, ?, ?, ?, ?)"
         ).execute(arguments: [

@@ -69,8 +69,10 @@ package struct SegmentBuilder {
     private mutating func close() {
         guard var done = open else { return }
         open = nil
-        for (index, field) in done.form.fields.enumerated() where done.used.contains(field.number) {
-            done.changes.fields.append(field.number)
+        // Ascending by number; foreign fields stand behind the form's own.
+        let used = done.form.fields.indices.filter { done.used.contains(done.form.fields[$0].number) }
+        for index in used.sorted(by: { done.form.fields[$0].number < done.form.fields[$1].number }) {
+            done.changes.fields.append(done.form.fields[index].number)
             done.changes.columns.append(done.columns[index])
         }
         body.forms.append(done.changes)

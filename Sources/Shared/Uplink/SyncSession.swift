@@ -154,8 +154,8 @@ package struct SyncSession: Sendable {
 
     private func hello(_ scopes: [ScopeID], describing: Bool) async throws(Failure) -> [ScopeID: ScopeStanding] {
         let replica = replica
-        let hellos = try await read { db in
-            try scopes.map { scope in
+        let (hellos, didPredictAlike) = try await read { db in
+            let hellos = try scopes.map { scope in
                 let link = try ScopeLink.load(db, scope)!
                 let backlog = try Int.fetchOne(
                     db, sql: "SELECT coalesce(sum(length(bytes)), 0) FROM zz_outbox WHERE scope = ? AND last > ?",
@@ -168,6 +168,7 @@ package struct SyncSession: Sendable {
                 hello.made = try KeptPage.newest(db, scope)
                 return hello
             }
+            return (hellos, try ParentPredictors.areOurs(db))
         }
         var described = hellos
         if describing {
@@ -177,6 +178,8 @@ package struct SyncSession: Sendable {
         }
         let reply = try await client.hello(
             HelloRequest(scopes: described, clock: now() * 1000, catalogue: replica.catalogue.hash.base64))
+        let predictsAlike = ParentPredictors.areOurs(reply, replica.catalogue)
+        if predictsAlike != didPredictAlike { try await write { try ParentPredictors.note($0, areOurs: predictsAlike) } }
         var standings: [ScopeID: ScopeStanding] = [:]
         for standing in reply.scopes {
             guard let scope = ScopeID(standing.scope), scopes.contains(scope) else { continue }
@@ -278,9 +281,10 @@ package struct SyncSession: Sendable {
     // MARK: pull
 
     private func pull(_ scope: ScopeID, logEnd: Position, report: inout SyncReport) async throws(Failure) {
+        let isPlain = try await read { try !ParentPredictors.areOurs($0) }
         var cursor = try await read { try ScopeLink.load($0, scope)!.cursor }
         while cursor < logEnd {
-            guard let bytes = try await client.logPage(scope, after: cursor, bytesMax: Self.pageBytesMax) else { return }
+            guard let bytes = try await client.logPage(scope, after: cursor, bytesMax: Self.pageBytesMax, isPlain: isPlain) else { return }
             let (body, page, mark) = try openPage(bytes, scope: scope, after: cursor)
             let replica = replica
             let now = now()

@@ -11,6 +11,22 @@ package enum UplinkSchema {
           value ANY
         ) STRICT, WITHOUT ROWID;
 
+        -- What others have written of versions of the catalogue that are not this home's: it has a column, or a table, of its own.
+        CREATE TABLE zz_foreign (
+          number INTEGER PRIMARY KEY,           -- in order of first sight
+          form INT NOT NULL,
+          field INT NOT NULL,                   -- 0: the form itself
+          mark INT NOT NULL DEFAULT (random()),
+          UNIQUE (form, field)
+        ) STRICT;
+
+        -- The source files of every version of the catalogue that this home has had: older segments need their predictors.
+        CREATE TABLE zz_catalogue (
+          hash BLOB PRIMARY KEY NOT NULL,
+          raw_bytes INT NOT NULL,
+          files BLOB NOT NULL                   -- JSON, zstd
+        ) STRICT, WITHOUT ROWID;
+
         -- One row a scope. Seq, chain, cursor and merged belong to (site, scope), so that scopes never wait for each other.
         CREATE TABLE zz_link (
           scope INT PRIMARY KEY NOT NULL,

@@ -106,9 +106,10 @@ extension HubClient {
     /// The hub's log of a scope after a position, one page as the hub signed it.
     ///
     /// - Parameter bytesMax: what the page shall not exceed; one larger change still comes, alone.
+    /// - Parameter isPlain: the hub's predictors are not ours: it shall predict nothing.
     /// - Returns: nil when nothing is newer.
-    package func logPage(_ scope: ScopeID, after: Position, bytesMax: Int) async throws(Failure) -> [UInt8]? {
-        let target = "\(WirePath.log(scope))?after=\(after.rawValue)&max=\(bytesMax)"
+    package func logPage(_ scope: ScopeID, after: Position, bytesMax: Int, isPlain: Bool = false) async throws(Failure) -> [UInt8]? {
+        let target = "\(WirePath.log(scope))?after=\(after.rawValue)&max=\(bytesMax)\(isPlain ? "&plain=1" : "")"
         let reply = try await call(WireRequest(.get, target))
         return reply.status == 204 ? nil : reply.body
     }

@@ -104,11 +104,14 @@ package struct HelloReply: Codable, Sendable {
     package var epoch: Int
     /// Hash of the catalogue the hub works with; nil when it is the child's.
     package var catalogue: String?
-    package init(scopes: [ScopeStanding], clock: Int64, epoch: Int, catalogue: String?) {
+    /// Where it is another: the digest of the hub's predictors. With equal ones both may predict.
+    package var decoding: String?
+    package init(scopes: [ScopeStanding], clock: Int64, epoch: Int, catalogue: String?, decoding: String? = nil) {
         self.scopes = scopes
         self.clock = clock
         self.epoch = epoch
         self.catalogue = catalogue
+        self.decoding = decoding
     }
 }
 

@@ -28,18 +28,23 @@ final class World {
 
     let folder: String
     let catalogue: Catalogue
+    /// Of those that work with another version.
+    private var versions: [String: Catalogue]
     let clock = WorldClock()
     private(set) var nodes: [String: NodeHome] = [:]
     private(set) var hubs: [String: Tier] = [:]
 
-    init(catalogue: Catalogue, nodes names: [String], policies: PolicyBook = PolicyBook()) async throws {
+    init(
+        catalogue: Catalogue, nodes names: [String], policies: PolicyBook = PolicyBook(), versions: [String: Catalogue] = [:]
+    ) async throws {
         self.catalogue = catalogue
+        self.versions = versions
         folder = NSTemporaryDirectory() + "zzsync-rehearsal-\(UInt64.random(in: 0...UInt64.max))"
         for (name, level, code) in [("ministry", "ministry", "00"), ("province", "province", "41")] {
             open(
                 name,
                 try HubHome.create(
-                    "\(folder)/\(name)", catalogue: catalogue, identity: HubIdentity(level: level, code: code, name: name), policies: policies))
+                    "\(folder)/\(name)", catalogue: version(name), identity: HubIdentity(level: level, code: code, name: name), policies: policies))
         }
         try await joinHubs()
         for name in names { nodes[name] = try await makeNode(name) }
@@ -67,7 +72,7 @@ final class World {
         let letter = String(name.prefix(1))
         let digit = letter.utf8.first! - UInt8(ascii: "A") + 1
         let school = SchoolInfo(code: "36419900\(digit < 10 ? "0" : "")\(digit)", name: "学校\(letter)", type: "vocational_continuing", region: "410102")
-        let node = try NodeHome.create("\(folder)/\(name)", catalogue: catalogue, school: school)
+        let node = try NodeHome.create("\(folder)/\(name)", catalogue: version(name), school: school)
         let province = hubs["province"]!
         let invite = try Invitations(province.home).school(
             school, address: try HubAddress("http://127.0.0.1"), pin: nil, insecure: false)
@@ -155,11 +160,28 @@ final class World {
         }
         try close(name)
         try HomeCopy.putBack(copy(name), to: directory, part)
+        try reopen(name)
+    }
+
+    private func reopen(_ name: String) throws {
+        let directory = try directory(name)
         if hubs[name] != nil {
-            open(name, try HubHome.open(directory, catalogue: catalogue))
+            open(name, try HubHome.open(directory, catalogue: version(name)))
         } else {
-            nodes[name] = try NodeHome.open(directory, catalogue: catalogue).0
+            nodes[name] = try NodeHome.open(directory, catalogue: version(name)).0
         }
+    }
+
+    // MARK: versions of the catalogue
+
+    /// What a node or hub works with.
+    func version(_ name: String) -> Catalogue { versions[name] ?? catalogue }
+
+    /// Stops the program and starts it again with another version.
+    func upgrade(_ name: String, to version: Catalogue) throws {
+        try close(name)
+        versions[name] = version
+        try reopen(name)
     }
 
     /// Copies a node's home to a second machine; both go on.
@@ -168,7 +190,8 @@ final class World {
             throw Failure(.usage, "'\(twin)' is no name for a copy of \(name).", next: "Choose one that is free, of the same school.")
         }
         try HomeCopy.take(try node(name).directory, to: "\(folder)/\(twin)")
-        nodes[twin] = try NodeHome.open("\(folder)/\(twin)", catalogue: catalogue).0
+        versions[twin] = versions[name]
+        nodes[twin] = try NodeHome.open("\(folder)/\(twin)", catalogue: version(twin)).0
     }
 
     private func copy(_ name: String) -> String { "\(folder)/\(name).copy" }
@@ -215,12 +238,14 @@ final class World {
     func digests(school letter: String) throws -> [String: String] {
         let code = try schoolCode(letter)
         var digests: [String: String] = [:]
-        for (name, node) in nodes where name.hasPrefix(letter) { digests[name] = Self.line(try node.digests()) }
-        for (name, tier) in hubs { digests[name] = Self.line(try tier.home.digests(school: code)) }
+        for (name, node) in nodes where name.hasPrefix(letter) { digests[name] = line(try node.digests(), version(name)) }
+        for (name, tier) in hubs { digests[name] = line(try tier.home.digests(school: code), version(name)) }
         return digests
     }
 
-    private static func line(_ digests: [String: (digest: String, rows: Int)]) -> String {
-        digests.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value.digest)" }.joined(separator: " ")
+    /// Forms by number, for a form may be foreign to some; one that is empty may be unheard of to others.
+    private func line(_ digests: [String: (digest: String, rows: Int)], _ version: Catalogue) -> String {
+        digests.filter { $0.value.rows > 0 }.map { (Form.number(of: $0.key, in: version), $0.value.digest) }
+            .sorted { $0.0 < $1.0 }.map { "\($0.0)=\($0.1)" }.joined(separator: " ")
     }
 }

@@ -31,9 +31,8 @@ struct PlannerQuestion: Sendable {
 enum Planner {
     static let student = "general.student.basic"
 
-    static func catalogue(_ whole: Catalogue) -> Catalogue {
-        let forms = Simulation.bedCatalogue(whole).forms + [whole[student]].compactMap { $0 }
-        return Catalogue(forms: forms, codeSets: whole.codeSets, hash: whole.hash)
+    static func catalogue(_ whole: Catalogue) throws(Failure) -> Catalogue {
+        try Simulation.selection(of: whole, Simulation.bedForms + [student])
     }
 
     /// - Parameter tell: is told the day.

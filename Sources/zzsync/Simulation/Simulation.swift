@@ -20,12 +20,21 @@ struct Outcome: Sendable {
 enum Simulation {
     /// The forms of the test bed: small ones, keyed in the school and everywhere, decided by operators and by time. The whole
     /// catalogue makes a run ten times longer and finds nothing more.
-    static func bedCatalogue(_ whole: Catalogue) -> Catalogue {
-        let forms = ["general.school.campus", "general.school.department", "integration.enterprise.basic"].compactMap { whole[$0] }
-        let sets = Set(forms.flatMap(\.fields).compactMap(\.codes) + ["school_type", "province"])
-        return Catalogue(
-            forms: forms, codeSets: whole.codeSets.filter { sets.contains($0.key) },
-            hash: ContentHash(of: whole.hash.bytes + Array("simulation".utf8)))
+    static func bedCatalogue(_ whole: Catalogue) throws(Failure) -> Catalogue {
+        let sets = bedForms.compactMap { whole[$0] }.flatMap(\.fields).compactMap(\.codes) + ["school_type", "province"]
+        return try selection(of: whole, bedForms, codes: Set(sets))
+    }
+    static let bedForms = ["general.school.campus", "general.school.department", "integration.enterprise.basic"]
+
+    /// The catalogue of these forms alone, which must not refer to others.
+    ///
+    /// - Parameter codes: the code sets that stay; nil is all.
+    static func selection(of whole: Catalogue, _ ids: [String], codes: Set<String>? = nil) throws(Failure) -> Catalogue {
+        let kept = Set(ids.map { "forms/\($0).toml" })
+        return try CatalogueLoader.compile(whole.files.filter { file in
+            if file.name.hasPrefix("forms/") { return kept.contains(file.name) }
+            return codes?.contains { file.name == "codes/\($0).tsv" } ?? true
+        })
     }
 
     /// - Parameter tell: is given every line of the trace.
