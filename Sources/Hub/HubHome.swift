@@ -77,7 +77,11 @@ package final class HubHome: Sendable {
         let database = try ReplicaDatabase.open(path: path, kind: "hub", catalogue: catalogue, now: now)
         let policies = try PolicyFile.load(folder: policyFolder(directory), catalogue: catalogue)
         do {
-            return try HubHome(directory, catalogue, database, policies)
+            let isSwitched = try database.write { try HubSwitch.run($0, CatalogueVersions(catalogue)) }
+            let home = try HubHome(directory, catalogue, database, policies)
+            // This version may read what the last one could not.
+            if isSwitched { for segment in try home.inbox.quarantined() { _ = try home.inbox.release(segment.number) } }
+            return home
         } catch {
             throw storeFailure(error, path: path)
         }

@@ -57,10 +57,15 @@ extension HubHome {
     package func history(_ form: Form, _ row: RowID, field: Int) throws -> [Value] {
         let group = form.groups.first { $0.fields.contains(field) }!
         return try database.read { db in
-            try String.fetchAll(
-                db, sql: "SELECT old FROM zz_history WHERE form = ? AND id = ? AND field_group = ? ORDER BY replaced, written",
-                arguments: [form.number, row.rawValue, group.number]
-            ).map { ValuesJSON.decode($0)[group.fields.firstIndex(of: field)!] }
+            let own = group.fields.map { form.fields[$0].number }
+            return try Row.fetchAll(
+                db, sql: "SELECT old, cut, field_group FROM zz_history WHERE form = ? AND id = ? AND field_group <> 0 ORDER BY replaced, written",
+                arguments: [form.number, row.rawValue]
+            ).compactMap { entry in
+                let cut = (entry["cut"] as String?).flatMap { WireJSON.decode([Int].self, from: Array($0.utf8)) }
+                guard let numbers = cut ?? (entry["field_group"] as Int == group.number ? own : nil) else { return nil }
+                return numbers.firstIndex(of: form.fields[field].number).map { ValuesJSON.decode(entry["old"])[$0] }
+            }
         }
     }
 

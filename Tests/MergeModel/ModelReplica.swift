@@ -208,7 +208,7 @@ final class ModelReplica {
             let id = changes.rows[index]
             let pending = link.pending(id, mergedUpTo: merged, mutants: mutants)
             let decision = NodeRowPull.decide(
-                form, life: changes.life[index], mask: changes.masks[index], present: table[id] != nil, pending: pending)
+                life: changes.life[index], mask: changes.masks[index], present: table[id] != nil, pending: pending)
             switch decision {
             case .pass: break
             case .delete: table[id] = nil

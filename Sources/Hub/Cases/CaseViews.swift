@@ -10,8 +10,9 @@ extension OperatorDesk {
         var stamps = Stamps(db)
         let scope = ScopeID(key: row["scope"])
         let form = try home.versions.wide(db)[number: row["form"]]
-        let places = form.map { form in CaseStore.groups(of: row, form).flatMap { form.groups[$0].fields } } ?? []
-        let fields = form.map { form in places.map { form.fields[$0].id } } ?? []
+        let cut = Self.fields(row["cut"], of: form)
+        let places = cut != nil ? [] : form.map { form in CaseStore.groups(of: row, form).flatMap { form.groups[$0].fields } } ?? []
+        let fields = cut ?? form.map { form in places.map { form.fields[$0].id } } ?? []
         let isRule = row["kind"] as String == RuleCase.kind
         let isLife = row["kind"] as String == "life"
         let candidates = try CaseStore.candidates(db, number: row["number"], stamps: &stamps)
@@ -38,6 +39,12 @@ extension OperatorDesk {
             survivor: row["kind"] as String == "life" ? try form.flatMap { try survivor(db, $0, scope, RowID(row["id"])) } : nil,
             rows: row["kind"] as String == "twins" ? try form.map { try twins(db, row, $0) } : nil,
             breaks: isRule ? form.map { form in form.rules.filter { RuleCase.ruleIDs(row).contains($0.id) }.map { "\($0.id) \($0.message)" } } : nil)
+    }
+
+    /// The columns that a case was about whose group is cut differently now.
+    private static func fields(_ cut: String?, of form: Form?) -> [String]? {
+        guard let cut, let form, let numbers = WireJSON.decode([Int].self, from: Array(cut.utf8)) else { return nil }
+        return numbers.map { number in form.fields.first { $0.number == number }?.id ?? "_f\(number)" }
     }
 
     private func shown(_ db: Database, _ form: Form, _ fields: [String], _ scope: ScopeID, _ id: Int64) throws -> [String: String] {
@@ -67,7 +74,7 @@ extension OperatorDesk {
         return try String.fetchOne(
             db.cachedStatement(
                 sql: """
-                    SELECT old FROM zz_history WHERE scope = ? AND form = ? AND id = ? AND field_group = ?
+                    SELECT old FROM zz_history WHERE scope = ? AND form = ? AND id = ? AND field_group = ? AND cut IS NULL
                       AND written <= ? AND replaced > ? ORDER BY replaced LIMIT 1
                     """),
             arguments: [

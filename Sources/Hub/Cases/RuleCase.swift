@@ -126,7 +126,7 @@ enum RuleCase {
             let old = try String.fetchOne(
                 db.cachedStatement(
                     sql: """
-                        SELECT old FROM zz_history WHERE scope = ? AND form = ? AND id = ? AND field_group = ?
+                        SELECT old FROM zz_history WHERE scope = ? AND form = ? AND id = ? AND field_group = ? AND cut IS NULL
                           AND written <= ? AND replaced > ? ORDER BY replaced LIMIT 1
                         """),
                 arguments: [

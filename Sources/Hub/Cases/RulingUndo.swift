@@ -6,6 +6,11 @@ import Shared
 
 extension Ruling {
     mutating func undo(_ decision: Row) throws {
+        guard entry["cut"] as String? == nil else {
+            throw Failure(
+                .refused, "Case \(number) was decided under a version of the catalogue that cuts the form's groups differently.",
+                next: "Nothing was changed; correct the value with an ordinary write.")
+        }
         switch decision["kind"] as String {
         case "distinct":
             try reopenCase()

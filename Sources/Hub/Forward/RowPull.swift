@@ -30,23 +30,49 @@ struct RowPull {
         for index in range where changes.life[index] != .unchanged {
             takeLife(changes.life[index], placement: changes.placements[index], stamp: stamps[Int(changes.stamps[index])])
         }
-        for (group, index, values) in groups(changes, range) {
-            take(group, values, placement: changes.placements[index], stamp: stamps[Int(changes.stamps[index])])
+        for told in groups(changes, range) {
+            take(told.group, told.values, placement: told.placement, stamp: stamps[told.stamp], isPending: !told.isNews)
         }
     }
 
-    /// The groups that the changes carry whole, in the form's order.
-    private func groups(_ changes: FormChanges, _ range: Range<Int>) -> [(group: Int, index: Int, values: [Value])] {
-        row.form.groups.indices.flatMap { group in
-            range.compactMap { index in
-                guard changes.masks[index].isSuperset(of: row.form.groups[group].mask) else { return nil }
-                let values = row.form.groups[group].fields.map { field in
-                    changes.fields.firstIndex(of: row.form.fields[field].number).map { changes.columns[$0][index] } ?? .null
-                }
-                return (group, index, values)
+    /// What the page says of one group, cut as here.
+    private struct Told {
+        let group: Int
+        var values: [Value]
+        var placement: Placement
+        var stamp: Int
+        /// None of it is sealed here and not merged above.
+        let isNews: Bool
+    }
+
+    /// The groups that the changes touch, in the form's order. The parent may cut them differently: a group here takes its fields'
+    /// highest written position, its writer is nobody if they differ, and what is not told, or waits above, stays as it is.
+    private func groups(_ changes: FormChanges, _ range: Range<Int>) -> [Told] {
+        row.form.groups.indices.compactMap { number in
+            let group = row.form.groups[number]
+            let told = range.filter { !(changes.masks[$0] & group.mask).isEmpty }
+            guard let newest = told.max(by: { changes.placements[$0].written < changes.placements[$1].written }) else { return nil }
+            let carried = told.reduce(FieldMask()) { $0 | changes.masks[$1] } & group.mask
+            let news = FieldMask(carried.bits & ~pending.fields.bits)
+            var placement = changes.placements[newest]
+            for index in told where index != newest {
+                let other = changes.placements[index]
+                placement.shown = max(placement.shown, other.shown)
+                placement.disputed = placement.disputed || other.disputed
+                placement.disputedAbove = placement.disputedAbove || other.disputedAbove
+                if other.writer != placement.writer { placement.writer = Self.nobody }
             }
+            let values = group.fields.map { field in
+                let number = row.form.fields[field].number
+                guard (news.isEmpty ? carried : news).contains(number), let index = told.first(where: { changes.masks[$0].contains(number) })
+                else { return row.values[field] }
+                return changes.columns[changes.fields.firstIndex(of: number)!][index]
+            }
+            return Told(group: number, values: values, placement: placement, stamp: Int(changes.stamps[newest]), isNews: !news.isEmpty)
         }
     }
+
+    private static let nobody = SiteID(0)
 
     private var isBlind: Bool { row.mutants.contains(.holdBlind) }
 
@@ -75,12 +101,11 @@ struct RowPull {
         }
     }
 
-    private mutating func take(_ group: Int, _ values: [Value], placement: Placement, stamp: Stamp) {
+    private mutating func take(_ group: Int, _ values: [Value], placement: Placement, stamp: Stamp, isPending: Bool) {
         defer { noteDispute(\.cells[group], placement) }
         let by = Provenance(writer: .parent, stamp: stamp, receivedAt: context.now)
         let mask = row.form.groups[group].mask
         let isHeld = !(mask & held.fields).isEmpty && row.cells[group].isWritten
-        let isPending = !(mask & pending.fields).isEmpty
         let same = row.cells[group].isWritten && row.groupValues(group) == values
         let mine = placement.writer == site
         let candidate = Candidate(by: by, values: values, life: .unchanged, cursor: placement.written)

@@ -57,16 +57,17 @@ struct TakeBack<Store: ScopeStore> {
         let (id, placement, life) = (changes.rows[index], changes.placements[index], changes.life[index])
         var row = try store.load(form, [id])[id] ?? MergeRow(form: form, id: id)
         let writer: Provenance.Writer = placement.writer == context.hub ? .hub : .child(placement.writer)
-        let groups = form.groups.indices.filter { changes.masks[index].isSuperset(of: form.groups[$0].mask) }
+        let groups = form.groups.indices.filter { !(changes.masks[index] & form.groups[$0].mask).isEmpty }
         let claims = !(placement.disputed || placement.disputedAbove) || mutants.contains(.openClaims)
         let taken = try store.taken(form, id, epoch: epoch)
         var own = context
         own.covered = claims ? try covered(row, taken, placement.written) : []
         var change = IncomingChange(
             by: Provenance(writer: writer, stamp: stamp), cursor: claims ? survived : .none,
-            groups: groups.map { ($0, values(form, $0, changes, index)) }, life: life)
+            groups: groups.map { ($0, values(row, $0, changes, index)) }, life: life)
         try dropKnown(&change, row, taken, placement)
-        if claims { try cover(form, id, groups, life) }
+        // A part of a group, as it was cut when the page was made, covers nothing of the rest.
+        if claims { try cover(form, id, groups.filter { changes.masks[index].isSuperset(of: form.groups[$0].mask) }, life) }
         guard !change.groups.isEmpty || change.life != .unchanged else { return }
         if !mutants.isDisjoint(with: [.newerWins, .olderWins]) {
             takeBlindly(change, &row, own)
@@ -91,9 +92,12 @@ struct TakeBack<Store: ScopeStore> {
         row.judge(change, at: next, context)
     }
 
-    private func values(_ form: Form, _ group: Int, _ changes: FormChanges, _ index: Int) -> [Value] {
-        form.groups[group].fields.map { field in
-            changes.fields.firstIndex(of: form.fields[field].number).map { changes.columns[$0][index] } ?? .null
+    /// A field that a group had not when the page was made keeps its present value.
+    private func values(_ row: MergeRow, _ group: Int, _ changes: FormChanges, _ index: Int) -> [Value] {
+        row.form.groups[group].fields.map { field in
+            let number = row.form.fields[field].number
+            guard changes.masks[index].contains(number) else { return row.values[field] }
+            return changes.columns[changes.fields.firstIndex(of: number)!][index]
         }
     }
 

@@ -15,27 +15,25 @@ package enum HubSchema {
         try db.execute(sql: tables)
         for form in catalogue.storedForms {
             try db.execute(sql: table(form))
-            if let index = keyIndex(form) { try db.execute(sql: index) }
         }
-        try describe(db, catalogue)
+        try db.execute(sql: "ANALYZE")
+        for form in catalogue.storedForms { try index(db, form) }
+        try db.execute(sql: "ANALYZE sqlite_schema")
         try CatalogueVersions.keep(db, catalogue)
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }
 
-    /// Tells SQLite's planner what the tables will look like. Without it it takes the scope alone to be as selective as scope
-    /// and key together, and a reference rule reads the whole school for each row (measured: 25 times slower).
-    private static func describe(_ db: Database, _ catalogue: Catalogue) throws {
-        try db.execute(sql: "ANALYZE")
-        for form in catalogue.storedForms {
-            try db.execute(
-                sql: "INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES (?1, ?1, '3000000 5000 1')", arguments: [form.table])
-            guard !form.key.isEmpty else { continue }
-            let ones = Array(repeating: "1", count: form.key.count).joined(separator: " ")
-            try db.execute(
-                sql: "INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES (?, ?, ?)",
-                arguments: [form.table, "zz_key_\(form.table)", "3000000 5000 \(ones)"])
-        }
-        try db.execute(sql: "ANALYZE sqlite_schema")
+    /// A form's index, and what tells SQLite's planner what the table will look like. Without it it takes the scope alone to be as
+    /// selective as scope and key together, and a reference rule reads the whole school for each row (measured: 25 times slower).
+    static func index(_ db: Database, _ form: Form) throws {
+        try db.execute(sql: "DELETE FROM sqlite_stat1 WHERE tbl = ?", arguments: [form.table])
+        try db.execute(sql: "INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES (?1, ?1, '3000000 5000 1')", arguments: [form.table])
+        guard let index = keyIndex(form) else { return }
+        try db.execute(sql: index)
+        let ones = Array(repeating: "1", count: form.key.count).joined(separator: " ")
+        try db.execute(
+            sql: "INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES (?, ?, ?)",
+            arguments: [form.table, "zz_key_\(form.table)", "3000000 5000 \(ones)"])
     }
 
     static func table(_ form: Form) -> String {
@@ -187,6 +185,7 @@ package enum HubSchema {
           stamp INT NOT NULL,
           life INT NOT NULL,
           old TEXT NOT NULL,                    -- JSON: the group's values
+          cut TEXT,                             -- JSON: the fields' numbers, where groups have been cut differently since
           PRIMARY KEY (scope, form, id, field_group, replaced, written)
         ) STRICT, WITHOUT ROWID;
 
@@ -204,6 +203,7 @@ package enum HubSchema {
           version INT NOT NULL DEFAULT 1,       -- grows with every candidate: a decision names the version it saw
           closed_at INT,
           record INT,                           -- the decision that closed it: a row of system_decision
+          cut TEXT,                             -- closed under groups that are cut differently now: JSON, its fields' numbers
           returned INT                          -- position at which it went back to the school with a question
         ) STRICT;
         CREATE INDEX zz_case_open ON zz_case (scope, form, id, field_group) WHERE closed_at IS NULL;

@@ -160,7 +160,7 @@ struct SQLiteScopeStore: ScopeStore {
 
     private mutating func saveHistory(_ row: MergeRow) throws {
         guard !row.overwritten.isEmpty else { return }
-        let insert = try HotStatement(db, "INSERT OR REPLACE INTO zz_history VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")
+        let insert = try HotStatement(db, "INSERT OR REPLACE INTO zz_history VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)")
         for old in row.overwritten {
             insert.bind(1, scope.key)
             insert.bind(2, Int64(row.form.number))

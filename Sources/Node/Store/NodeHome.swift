@@ -35,6 +35,7 @@ package final class NodeHome: Sendable {
         let path = databasePath(directory)
         let database = try ReplicaDatabase.open(path: path, kind: "node", catalogue: catalogue, now: now)
         do {
+            let switched = try goOn(directory, catalogue, database)
             let faults = try database.read { try NodeSchema.faults($0, catalogue) }
             let missing = faults.filter { $0.hasPrefix("Table") }
             guard missing.isEmpty else {
@@ -43,10 +44,26 @@ package final class NodeHome: Sendable {
                     next: "Someone dropped it: restore the last backup, or join again into an empty folder.")
             }
             let repairs = faults.isEmpty ? [] : try database.write { try NodeSchema.repairTriggers($0, catalogue) }
-            return (NodeHome(directory: directory, catalogue: catalogue, database: database, idPrefix: idPrefix), repairs)
+            return (NodeHome(directory: directory, catalogue: catalogue, database: database, idPrefix: idPrefix), switched + repairs)
         } catch {
             throw storeFailure(error, path: path)
         }
+    }
+
+    /// Takes the tables over into this version of the catalogue, where they are of another.
+    private static func goOn(_ directory: String, _ catalogue: Catalogue, _ database: DatabasePool) throws -> [String] {
+        let versions = CatalogueVersions(catalogue)
+        guard try NodeSwitch.isDue(database, versions) else { return [] }
+        let path = ParentLink.keysPath(directory)
+        let keys = FileManager.default.fileExists(atPath: path) ? try Incarnation.keys(database, home: directory, path: path) : nil
+        let said = try database.write { db in
+            try NodeSwitch.run(db, versions) { was in
+                guard let keys, let scope = try scope(db) else { return }
+                let home = NodeHome(directory: directory, catalogue: was, database: database, idPrefix: nil)
+                _ = try NodeReplica(home: home, keys: keys).seal(db, scope: scope, now: ReplicaDatabase.now(db))
+            }
+        }
+        return said.map { [$0] } ?? []
     }
 
     /// Makes a node that works at once, before any hub knows it.

@@ -95,20 +95,30 @@ package enum NodeSchema {
     /// A table, or a column of it, of another version of the catalogue. Nobody here knows what may stand there: other programs
     /// may read it and not write it.
     static func makeForeign(_ db: Database, _ form: Form, _ field: Field?) throws {
-        guard let field else {
+        if let field {
+            try db.execute(sql: "ALTER TABLE \(form.table) ADD COLUMN \(field.id) \(field.sqlType)")
+            for trigger in foreignGuards(form) where trigger.name.contains("\(field.id)_") { try db.execute(sql: trigger.sql) }
+        } else {
             try db.execute(sql: table(form))
-            for trigger in guards(form) { try db.execute(sql: trigger.sql) }
-            return
+            for trigger in foreignGuards(form) { try db.execute(sql: trigger.sql) }
         }
-        try db.execute(sql: "ALTER TABLE \(form.table) ADD COLUMN \(field.id) \(field.sqlType)")
-        if form.isForeign || SystemForms.isSystem(form.number) { return }
-        for (event, condition) in [("INSERT", "NEW.\(field.id) IS NOT NULL"), ("UPDATE", "OLD.\(field.id) IS NOT NEW.\(field.id)")] {
-            try db.execute(
-                sql: """
-                    CREATE TRIGGER zz_guard_\(event.lowercased())\(field.id)_\(form.table) BEFORE \(event) ON \(form.table) WHEN \(condition) BEGIN
-                      SELECT RAISE(ABORT, '\(field.id) belongs to another version of the catalogue and cannot be written here');
-                    END
-                    """)
+    }
+
+    /// Of a foreign form, or of the foreign columns of another one.
+    static func foreignGuards(_ form: Form) -> [Trigger] {
+        if form.isForeign { return guards(form) }
+        if SystemForms.isSystem(form.number) { return [] }
+        return form.fields.filter(\.isForeign).flatMap { field in
+            [("INSERT", "NEW.\(field.id) IS NOT NULL"), ("UPDATE", "OLD.\(field.id) IS NOT NEW.\(field.id)")].map { event, condition in
+                let name = "zz_guard_\(event.lowercased())\(field.id)_\(form.table)"
+                return Trigger(
+                    name: name,
+                    sql: """
+                        CREATE TRIGGER \(name) BEFORE \(event) ON \(form.table) WHEN \(condition) BEGIN
+                          SELECT RAISE(ABORT, '\(field.id) belongs to another version of the catalogue and cannot be written here');
+                        END
+                        """)
+            }
         }
     }
 

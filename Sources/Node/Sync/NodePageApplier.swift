@@ -88,7 +88,7 @@ struct NodePageApplier {
         exists.bind(1, row.rawValue)
         let present = try exists.step()
         exists.reset()
-        switch NodeRowPull.decide(form, life: changes.life[index], mask: changes.masks[index], present: present, pending: pending) {
+        switch NodeRowPull.decide(life: changes.life[index], mask: changes.masks[index], present: present, pending: pending) {
         case .pass: return passedOver += 1
         case .delete: try delete(row)
         case .write(let mask, let insert): try write(index, row, mask, insert: insert)

@@ -14,28 +14,24 @@ enum NodeRowPull: Equatable {
     /// - Parameters:
     ///   - life: what the change says about the row's life; a page's changes of one row come life first.
     ///   - present: the row is in the table.
-    static func decide(_ form: Form, life: Life, mask: FieldMask, present: Bool, pending: Pending) -> NodeRowPull {
+    static func decide(life: Life, mask: FieldMask, present: Bool, pending: Pending) -> NodeRowPull {
         switch life {
         case .dead:
             // A pull does not delete a row with unsettled edits: the parent will judge them.
             return pending.isEmpty ? .delete : .pass
         case .alive where !present:
             // Deleted here and not judged yet?
-            return pending.life ? .pass : .write(settled(form, mask, pending), insert: true)
+            return pending.life ? .pass : .write(settled(mask, pending), insert: true)
         case .unchanged where !present:
             // A group of a row that is dead or unknown here: its life brings it whole when it comes.
             return .pass
         case .alive, .unchanged:
-            let mask = settled(form, mask, pending)
+            let mask = settled(mask, pending)
             return mask.isEmpty ? .pass : .write(mask, insert: false)
         }
     }
 
-    /// The groups of `mask` of which no field waits.
-    private static func settled(_ form: Form, _ mask: FieldMask, _ pending: Pending) -> FieldMask {
-        guard !pending.fields.isEmpty else { return mask }
-        return form.groups.reduce(into: FieldMask()) { out, group in
-            if (group.mask & pending.fields).isEmpty { out = out | (group.mask & mask) }
-        }
-    }
+    /// The fields of `mask` that do not wait. Whole groups were sealed, and the parent shows whole groups, each as it cuts them: what
+    /// of the one lies outside the other, the parent will not judge.
+    private static func settled(_ mask: FieldMask, _ pending: Pending) -> FieldMask { FieldMask(mask.bits & ~pending.fields.bits) }
 }

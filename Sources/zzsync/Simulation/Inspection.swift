@@ -226,7 +226,7 @@ extension Country {
     /// What policies overwrote by themselves, and wrote down.
     private func readJournal(of home: HubHome, into journal: inout [CellKey: Set<String>]) throws {
         try home.database.read { db in
-            let rows = try Row.fetchCursor(db, sql: "SELECT scope, form, id, field_group, old FROM zz_history WHERE field_group <> 0")
+            let rows = try Row.fetchCursor(db, sql: "SELECT scope, form, id, field_group, old FROM zz_history WHERE field_group <> 0 AND cut IS NULL")
             while let row = try rows.next() {
                 guard let form = catalogue[number: row["form"]],
                     let group = form.groups.firstIndex(where: { $0.number == row["field_group"] as Int }),
