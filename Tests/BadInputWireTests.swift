@@ -161,7 +161,8 @@ struct BadInputWireTests {
         try await run(["put", "general.school.department", "department_number=D01", "department_name=机电系", "department_type=3",
             "established_month=2003-09"]).expect(0)
         try await run(["sync", "--wait", "20"]).expect(0)
-        try await hub("quarantine", "list").expect(0, "field number 99 of form general.major", "1 segments")
+        try await hub("quarantine", "list").expect(0, "0 segments")
+        #expect(try await hub.sql("SELECT _f99 FROM general_major") == "3200")
         #expect(try await hub.count("general_school_department", "_life = 1") == 1)
         #expect(try await node.sql("SELECT tuition FROM general_major") == "3200")
         _ = server

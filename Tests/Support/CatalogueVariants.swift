@@ -4,7 +4,7 @@
 @testable import Shared
 
 enum CatalogueVariants {
-    static let present = try! CatalogueLoader.embedded()
+    static let present = Embedded.catalogue
     static let form = "general.student.attribute"
 
     /// A field more in 学生基本属性, of number 40.
@@ -18,6 +18,13 @@ enum CatalogueVariants {
     /// A field and a form more.
     static func withBoth() throws -> Catalogue {
         try CatalogueLoader.compile(files(form) { $0 + field(40, "mother_tongue", "母语") } + [hobbies])
+    }
+
+    /// 家庭现住址所在地 and 家庭现住址 merge together, each alone in the present version.
+    static func regrouped() throws -> Catalogue {
+        try edited(form) { text in
+            ["home_region", "home_address"].reduce(text) { $0.replacing("\nid = \"\($1)\"\n", with: "\nid = \"\($1)\"\ngroup = \"home\"\n") }
+        }
     }
 
     static func field(_ number: Int, _ id: String, _ title: String, type: String = "text", more: String = "") -> String {

@@ -21,12 +21,16 @@ struct CaseFile: Decodable {
     private(set) var path = ""
     private(set) var lines: [Int] = []
 
-    enum CodingKeys: String, CodingKey, CaseIterable { case title, kind, story, nodes, row, step }
+    /// Other versions of the catalogue in this country.
+    var version: [VersionEdits]?
+
+    enum CodingKeys: String, CodingKey, CaseIterable { case title, kind, story, nodes, row, step, version }
     private static let keys = CodingKeys.allCases.map(\.rawValue) + ["policy"]
 
     /// In the order in which the casebook stands.
     static let kinds = [
         "cell", "life", "twins", "rule", "reference", "clock", "newest", "owner", "union", "hub", "late", "tiers", "decision", "restore",
+        "versions",
     ]
 
     struct Step: Decodable {
@@ -65,6 +69,8 @@ struct CaseFile: Decodable {
         var years: Int?
         /// wait: how long nobody does anything.
         var days: Int?
+        /// upgrade: the version that a site goes on with; none is the installed one.
+        var to: String?
         /// restore: what is put back: home (the default), database or keys.
         var what: String?
         // expect
@@ -92,7 +98,7 @@ struct CaseFile: Decodable {
         enum CodingKeys: String, CodingKey, CaseIterable {
             case who, `do`, note, row, form, alias, `as`, school, source, set, take, life, reason, explain, version, refused, years
             case days, what, values, exists, cases, caseKind = "case_kind", candidates, findings, rules, history, author, journal, requests, disputed
-            case rows, agree, filter, side, decided, left, decisions, answered
+            case rows, agree, filter, side, decided, left, decisions, answered, to
         }
     }
 
@@ -134,6 +140,13 @@ struct CaseFile: Decodable {
         }
         if let kind = table["kind"]?.string {
             try check(kind, among: kinds, line: line(ofKey: "kind", in: text), what: "kind of case", plural: "Kinds")
+        }
+        for (index, version) in (table["version"]?.array ?? TOMLArray()).enumerated() {
+            for key in version.table?.keys ?? [] {
+                try check(
+                    key, among: VersionEdits.keys, line: lineOf(table: "version", index: index, key: key, in: text) ?? 0,
+                    what: "key of a version", plural: "Keys")
+            }
         }
         for (index, step) in (table["step"]?.array ?? TOMLArray()).enumerated() {
             guard let step = step.table else { continue }

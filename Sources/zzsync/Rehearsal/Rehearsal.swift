@@ -9,7 +9,7 @@ import Shared
 struct Rehearsal {
     static let verbs = [
         "put", "add", "delete", "sync", "push", "fetch", "settle", "take", "set", "merge", "distinct", "return", "bulk", "undo", "expect", "clock", "wait",
-        "backup", "restore", "clone",
+        "backup", "restore", "clone", "upgrade",
     ]
 
     private let file: CaseFile
@@ -18,12 +18,18 @@ struct Rehearsal {
     /// Alias or form id → form and row.
     private var rows: [String: (form: Form, row: RowID)] = [:]
     private var clocks: [String: Int] = [:]
+    private var versions: [String: Catalogue] = [:]
 
     /// Every school starts with the example row of every form, held by everybody.
     init(_ file: CaseFile, catalogue: Catalogue, tell: @escaping (String) -> Void) async throws {
         self.file = file
         self.tell = tell
-        world = try await World(catalogue: catalogue, nodes: file.nodes, policies: file.policies)
+        var sites: [String: Catalogue] = [:]
+        for version in file.version ?? [] {
+            versions[version.name] = try version.compile(from: catalogue)
+            for site in version.sites ?? [] { sites[site] = versions[version.name] }
+        }
+        world = try await World(catalogue: catalogue, nodes: file.nodes, policies: file.policies, versions: sites)
         for letter in Set(file.nodes.map { String($0.prefix(1)) }).sorted() {
             let name = file.nodes.first { $0.hasPrefix(letter) }!
             let added = try world.node(name).addExamples(author: "初始数据", school: letter)
@@ -62,7 +68,7 @@ struct Rehearsal {
             try put(step, form, row, try values(step.set, form))
             tell("\(step.who) writes \(describe(step.set)) in \(form.title)")
         case "add":
-            let form = try world.catalogue.form(named: step.form ?? "")
+            let form = try world.version(step.who).form(named: step.form ?? "")
             rows[step.alias ?? form.id] = (form, try add(step, form, try values(step.set, form)))
             tell("\(step.who) adds a row of \(form.title): \(describe(step.set))")
         case "delete":
@@ -96,6 +102,8 @@ struct Rehearsal {
         case "clone":
             try world.clone(step.who, as: step.alias ?? "")
             tell("the home of \(step.who) is copied to a second machine, \(step.alias ?? "")")
+        case "upgrade":
+            try upgrade(step)
         case "bulk":
             try bulk(step)
         case "take", "set", "merge", "distinct", "return", "undo":
@@ -112,6 +120,15 @@ struct Rehearsal {
             throw Failure(.usage, "'\(step.what ?? "")' cannot be put back.", next: "what is one of \(words).")
         }
         return part
+    }
+
+    private func upgrade(_ step: CaseFile.Step) throws {
+        let installed = step.to == nil ? world.catalogue : nil
+        guard let version = installed ?? versions[step.to!] else {
+            throw Failure(.usage, "There is no version '\(step.to!)'.", next: "Versions are \(versions.keys.sorted().joined(separator: ", ")).")
+        }
+        try world.upgrade(step.who, to: version)
+        tell("\(step.who) goes on with \(step.to ?? "the installed version") of the catalogue")
     }
 
     // MARK: writes
@@ -160,7 +177,14 @@ struct Rehearsal {
         (values ?? [:]).sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value.value.shown)" }.joined(separator: ", ")
     }
 
+    /// A step's row, and its form as whoever acts knows it.
     private func target(_ step: CaseFile.Step) throws -> (form: Form, row: RowID) {
+        let (form, row) = try named(step)
+        guard world.nodes[step.who] != nil || world.hubs[step.who] != nil else { return (form, row) }
+        return (try world.form(form.number, at: step.who) ?? form, row)
+    }
+
+    private func named(_ step: CaseFile.Step) throws -> (form: Form, row: RowID) {
         let name = step.row ?? file.row ?? ""
         if let found = rows[name] { return found }
         if name.contains("/") { return try target(key: name, at: step.who) }
@@ -257,7 +281,8 @@ struct Rehearsal {
             try must(try stored(step.who, form, row) != nil, exists, "the row lives at \(step.who)")
         }
         if let count = step.rows {
-            let form = try world.catalogue.form(named: step.form ?? "")
+            let known = (Array(versions.values) + [world.catalogue]).lazy.compactMap { try? $0.form(named: step.form ?? "") }.first
+            let form = try known.map { try world.form($0.number, at: step.who) ?? $0 } ?? world.catalogue.form(named: step.form ?? "")
             try must(try world.rows(step.who, form), count, "living rows of \(form.title) at \(step.who)")
         }
         try expectCases(step)

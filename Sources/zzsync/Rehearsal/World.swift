@@ -177,6 +177,13 @@ final class World {
     /// What a node or hub works with.
     func version(_ name: String) -> Catalogue { versions[name] ?? catalogue }
 
+    /// A form as a node or hub holds it, with foreign columns.
+    func form(_ number: FormNumber, at name: String) throws -> Form? {
+        if let node = nodes[name] { return try node.database.read { try node.versions.wide($0)[number: number] } }
+        let hub = try hub(name)
+        return try hub.database.read { try hub.versions.wide($0)[number: number] }
+    }
+
     /// Stops the program and starts it again with another version.
     func upgrade(_ name: String, to version: Catalogue) throws {
         try close(name)
