@@ -90,7 +90,7 @@ import Testing
         try await world.sync("A1")
         let province = try world.hub("province")
         #expect(try province.inbox.quarantined().count == 1)
-        #expect(try province.values(form, rows[0]) == nil)
+        #expect(try province.values(CatalogueVariants.present[campus]!, rows[0]) == nil)
         try world.upgrade("province", to: version)
         try await MergeWorker(world.hub("province")).drain()
         #expect(try world.hub("province").values(form, rows[4])?[sign] == .text("第5校区（门牌）"))

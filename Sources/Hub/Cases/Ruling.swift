@@ -109,6 +109,11 @@ struct Ruling {
             let names = fields.map { row.form.fields[$0].id }.joined(separator: ", ")
             throw Failure(.usage, "Case \(number) is about \(names) alone.", next: "Set these fields, or write others at the school.")
         }
+        guard !fields.contains(where: { row.form.fields[$0].isForeign }) else {
+            throw Failure(
+                .refused, "Case \(number) is about a field of another version of the catalogue: what may stand there is not known here.",
+                next: "Take one of its candidates.")
+        }
         if isRule { return try answerRule(row.values.indices.map { values[$0] ?? row.values[$0] }) }
         try answer(values: fields.map { values[$0] ?? row.values[$0] }, life: .unchanged)
     }
