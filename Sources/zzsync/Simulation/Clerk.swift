@@ -60,11 +60,11 @@ extension Country {
 
     private func act(at site: Site) throws {
         let node = site.node!
-        let form = dice.pick(catalogue.forms)!
+        let form = dice.pick(site.catalogue.forms)!
         let rows = try node.database.read { try Int64.fetchAll($0, sql: "SELECT id FROM \(form.table) ORDER BY id") }
         if site.isDiskFull, dice.chance(0.5) { return try paste(form, at: site) }
         switch dice.roll(1...100) {
-        case 1...4: try importRows(form, at: site)
+        case 1...4 where form.importOrder != nil: try importRows(form, at: site)
         case let roll where roll <= 22 || rows.isEmpty: try put(form, at: site)
         case 23...29: try delete(form, pickRow(rows), at: site)
         case 30...45: try edit(form, pickRow(rows), at: site, byStranger: true)
@@ -135,7 +135,7 @@ extension Country {
 
     private func delete(_ form: Form, _ row: RowID, at site: Site) throws {
         let clerk = nextAction(site)
-        guard let before = try site.node!.values(form, row) else { return }
+        guard let before = try wholeRow(form, row, at: site.node!) else { return }
         try site.node!.remove(form, row, author: clerk.author)
         record(site, form, row, before: before, after: nil, by: clerk)
         tallies.deletes += 1
@@ -198,6 +198,10 @@ extension Country {
     func record(_ site: Site, _ form: Form, _ row: RowID, before: [Value]?, after: [Value]?, by clerk: Clerk) {
         if let point = site.fuse.blownAt, Fault.isBeforeCommit(point) { return }
         let key = rowKey(form, row, site)
+        let form = catalogue[number: form.number]!
+        // What an older site does not know stays as it is.
+        func whole(_ values: [Value]) -> [Value] { values + Array(repeating: .null, count: form.fields.count - values.count) }
+        let (before, after) = (before.map(whole), after.map(whole))
         guard let after else {
             let seen = Dictionary(uniqueKeysWithValues: form.groups.indices.map { ($0, Entries.word(form, $0, before!)) })
             return oracle.delete(key, seen: seen, by: clerk)

@@ -23,6 +23,8 @@ struct Plan: Sendable {
     var hasFaults = true
     /// Nodes are put back from copies of their homes, and cloned.
     var hasCopies = false
+    /// Some sites work with an older catalogue, and go on with the newer one while the days go by.
+    var hasVersions = false
     /// Milliseconds at most between an upload and its merge.
     var mergeDelay = 900_000
 
@@ -34,13 +36,17 @@ struct Plan: Sendable {
         plan.nodes = plan.schools + dice.roll(3...4)
         plan.hasCity = dice.chance(0.5)
         plan.hasCopies = dice.chance(0.4)
+        plan.hasVersions = dice.chance(0.4)
         return plan
     }
 }
 
 @SimulationActor final class Country {
     let plan: Plan
+    /// The newest that anybody works with.
     let catalogue: Catalogue
+    /// What some still work with; the same where the plan has no versions.
+    let olderCatalogue: Catalogue
     let folder: String
     let scheduler = Scheduler()
     let oracle = Oracle()
@@ -73,8 +79,9 @@ struct Plan: Sendable {
 
     init(_ plan: Plan, catalogue: Catalogue, tell: (@Sendable (String) -> Void)? = nil) throws {
         self.plan = plan
-        self.catalogue = catalogue
-        entries = Entries(catalogue: catalogue)
+        olderCatalogue = catalogue
+        self.catalogue = plan.hasVersions ? try Self.newer(catalogue) : catalogue
+        entries = Entries(catalogue: self.catalogue)
         dice = Dice(seed: plan.seed)
         trace = Chronicle(tell: tell)
         // Memory where there is some: what is tested is what the files hold, not the disk under them.
@@ -121,7 +128,7 @@ struct Plan: Sendable {
         let site = Site(
             name: name, number: sites.count + 1, parent: parent, school: nil, skew: skew(), folder: folder, seed: plan.seed)
         let identity = HubIdentity(level: level, code: code, name: name)
-        try await site.create(catalogue, identity: identity, school: nil, clock: scheduler.clock)
+        try await site.create(drawVersion(), identity: identity, school: nil, clock: scheduler.clock)
         sites.append(site)
         if let parent {
             let invite = try Invitations(parent.hub!.home).hub(
@@ -140,7 +147,7 @@ struct Plan: Sendable {
             type: "vocational_continuing", region: "410102")
         let site = Site(
             name: name, number: sites.count + 1, parent: hub, school: school, skew: skew(), folder: folder, seed: plan.seed)
-        try await site.create(catalogue, identity: nil, school: info, clock: scheduler.clock)
+        try await site.create(drawVersion(), identity: nil, school: info, clock: scheduler.clock)
         sites.append(site)
         // The scope is random, but this country's randomness is its seed's.
         let scope = scopes[school]
@@ -159,6 +166,7 @@ struct Plan: Sendable {
         let clone = Site(
             name: site.name + "'", number: sites.count + 1, parent: site.parent, school: site.school, skew: site.skew, folder: folder,
             seed: plan.seed, cloneOf: site)
+        clone.catalogue = site.catalogue
         sites.append(clone)
         return clone
     }
@@ -177,7 +185,8 @@ struct Plan: Sendable {
         for site in sites where site.isUp && site.fuse.isBlown {
             let point = site.fuse.blownAt!
             if let flaw = site.fuse.flaw { failures.append("seed \(plan.seed): \(flaw)") }
-            if point != "put back" {
+            if point == Self.switching { takeVersion(site) }
+            if point != "put back", point != Self.switching {
                 faults.countCrash(at: point, isHub: site.isHub)
                 note("\(site.name) ends at \(point)")
             }
@@ -189,7 +198,7 @@ struct Plan: Sendable {
     func rise(_ site: Site) async {
         guard !site.isUp else { return }
         do {
-            try await site.open(catalogue, clock: scheduler.clock)
+            try await site.open(clock: scheduler.clock)
             note("\(site.name) is up again")
             if site.isCopied, !isResting, dice.chance(0.3) { site.fuse.arm("incarnation.commit", count: 1) }
             if site.isHub { drain(site, after: dice.roll(1_000...60_000)) }

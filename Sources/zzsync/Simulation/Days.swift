@@ -17,6 +17,7 @@ extension Country {
             again(8 * Self.hour...36 * Self.hour) { self.decide(at: site, share: 0.5, undoing: 0.2) }
         }
         if plan.hasFaults { again(2 * Self.hour...8 * Self.hour) { self.misfortune() } }
+        if plan.hasVersions { again(10 * Self.hour...20 * Self.hour) { self.switchSomebody() } }
         if plan.hasCopies { again(6 * Self.hour...18 * Self.hour) { self.copyOrPutBack() } }
         again(24 * Self.hour...36 * Self.hour) { self.inspectOnTheWay() }
     }
@@ -153,6 +154,8 @@ extension Country {
             site.isSpoolFull = false
             emptyDisk(site)
         }
+        await scheduler.runOut()
+        switchEverybody()
         await scheduler.runOut()
         // Disks and crashes may have kept clerks from their work.
         while tallies.writes < plan.writes, failures.isEmpty { nodes.forEach { sit(at: $0, writes: 2) } }

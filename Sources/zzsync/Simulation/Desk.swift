@@ -45,7 +45,7 @@ extension Country {
     // MARK: what a case is about
 
     private func row(of item: CaseView) -> (Form, RowKey)? {
-        guard let form = catalogue[item.form], let school = Int(item.school.suffix(6)), let id = Int64(item.row) else { return nil }
+        guard let form = form(ofCase: item), let school = Int(item.school.suffix(6)), let id = Int64(item.row) else { return nil }
         return (form, RowKey(scope: scopes[school - 1].rawValue, form: form.number, id: id))
     }
 
@@ -56,19 +56,20 @@ extension Country {
     }
 
     private func group(of item: CaseView, _ form: Form) -> Int? {
-        form.groups.firstIndex { $0.fields.map { form.fields[$0].id } == item.group }
+        let columns = item.group.map { column($0, of: form) }
+        return form.groups.firstIndex { $0.fields.map { form.fields[$0].id } == columns }
     }
 
     private func word(_ candidate: CandidateView, _ form: Form, _ group: Int) -> String {
-        form.groups[group].fields.map { candidate.values[form.fields[$0].id] ?? "" }.joined(separator: "|")
+        form.groups[group].fields.map { candidate.values[form.fields[$0].id] ?? candidate.values["_f\(form.fields[$0].number)"] ?? "" }.joined(separator: "|")
     }
 
     /// What the hub shows of a row, dead or alive: group → word.
     func shown(_ key: RowKey, at home: HubHome) throws -> [Int: String]? {
         let form = catalogue[number: key.form]!
         let values = try home.database.read { db in
-            let select = try HotStatement(
-                db, "SELECT \(form.fields.map(\.id).joined(separator: ", ")) FROM \(form.table) WHERE scope = ? AND id = ?")
+            guard let (table, columns) = try columns(form, home.versions, db) else { return nil as [Value]? }
+            let select = try HotStatement(db, "SELECT \(columns) FROM \(table) WHERE scope = ? AND id = ?")
             defer { select.reset() }
             select.bind(1, ScopeID(key.scope).key)
             select.bind(2, key.id)

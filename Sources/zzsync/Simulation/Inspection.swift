@@ -241,8 +241,8 @@ extension Country {
     /// Every row of a form at a hub: key, life, group → word.
     private func rows(_ form: Form, at home: HubHome) throws -> [(RowKey, Int, [Int: String])] {
         try home.database.read { db in
-            let select = try HotStatement(
-                db, "SELECT scope, id, _life, \(form.fields.map(\.id).joined(separator: ", ")) FROM \(form.table) ORDER BY scope, id")
+            guard let (table, columns) = try columns(form, home.versions, db) else { return [] }
+            let select = try HotStatement(db, "SELECT scope, id, _life, \(columns) FROM \(table) ORDER BY scope, id")
             defer { select.reset() }
             var rows: [(RowKey, Int, [Int: String])] = []
             while try select.step() {

@@ -36,6 +36,9 @@ import Shared
     private let seed: UInt64
     private var processes = 0
 
+    /// What its next process works with.
+    var catalogue: Catalogue!
+
     /// Nil while the process is down.
     private(set) var node: NodeHome?
     private(set) var hub: Tier?
@@ -74,6 +77,7 @@ import Shared
     // MARK: its process
 
     func create(_ catalogue: Catalogue, identity: HubIdentity?, school: SchoolInfo?, clock: VirtualClock) async throws {
+        self.catalogue = catalogue
         try FileManager.default.createDirectory(atPath: fuse.directory, withIntermediateDirectories: true)
         try keys.save(to: ParentLink.keysPath(fuse.directory))
         if let identity {
@@ -85,7 +89,7 @@ import Shared
     }
 
     /// Opens what its last process left on disk.
-    func open(_ catalogue: Catalogue, clock: VirtualClock) async throws {
+    func open(clock: VirtualClock) async throws {
         precondition(!isUp, "\(name) runs already")
         if isHub {
             hub = tier(try HubHome.open(fuse.directory, catalogue: catalogue, now: self.clock(clock)), clock)
