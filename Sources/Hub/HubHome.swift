@@ -77,7 +77,10 @@ package final class HubHome: Sendable {
         let database = try ReplicaDatabase.open(path: path, kind: "hub", catalogue: catalogue, now: now)
         let policies = try PolicyFile.load(folder: policyFolder(directory), catalogue: catalogue)
         do {
-            let isSwitched = try database.write { try HubSwitch.run($0, CatalogueVersions(catalogue)) }
+            let versions = CatalogueVersions(catalogue)
+            let locks = try CatalogueSwitch.lock(directory, database, versions, ["serve", "forward"])
+            defer { withExtendedLifetime(locks) {} }
+            let isSwitched = try locks != nil && database.write { try HubSwitch.run($0, versions) }
             let home = try HubHome(directory, catalogue, database, policies)
             // This version may read what the last one could not.
             if isSwitched { for segment in try home.inbox.quarantined() { _ = try home.inbox.release(segment.number) } }

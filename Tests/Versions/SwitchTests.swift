@@ -102,6 +102,24 @@ import Testing
         }
     }
 
+    /// While a program of the other version works on the home nothing is switched.
+    @Test func aHomeInUseIsNotSwitched() async throws {
+        let version = try CatalogueVariants.withField()
+        let world = try await ForeignFieldTests.country([], version, nodes: ["A1"])
+        for (home, name) in [(try world.node("A1").directory, "A1"), (try world.hub("province").directory, "province")] {
+            let lock = try HomeLock(home, "serve")
+            func open(_ catalogue: Catalogue) throws(Failure) {
+                if name == "A1" { _ = try NodeHome.open(home, catalogue: catalogue) } else { _ = try HubHome.open(home, catalogue: catalogue) }
+            }
+            let failure = #expect(throws: Failure.self) { try open(version) }
+            #expect(failure?.kind == .busy, "\(name)")
+            try open(CatalogueVariants.present)
+            withExtendedLifetime(lock) {}
+        }
+        try world.upgrade("A1", to: version)
+        #expect(try ForeignFieldTests.attributes(world, "A1").form.fieldIndex(id: "mother_tongue") != nil)
+    }
+
     /// A foreign value of another kind than the new column's is refused, not converted.
     @Test func aValueOfAnotherKindStopsTheSwitch() async throws {
         let text = try CatalogueVariants.withField()

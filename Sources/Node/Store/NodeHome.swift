@@ -53,7 +53,8 @@ package final class NodeHome: Sendable {
     /// Takes the tables over into this version of the catalogue, where they are of another.
     private static func goOn(_ directory: String, _ catalogue: Catalogue, _ database: DatabasePool) throws -> [String] {
         let versions = CatalogueVersions(catalogue)
-        guard try NodeSwitch.isDue(database, versions) else { return [] }
+        guard let locks = try CatalogueSwitch.lock(directory, database, versions, ["serve", "sync"]) else { return [] }
+        defer { withExtendedLifetime(locks) {} }
         let path = ParentLink.keysPath(directory)
         let keys = FileManager.default.fileExists(atPath: path) ? try Incarnation.keys(database, home: directory, path: path) : nil
         let said = try database.write { db in

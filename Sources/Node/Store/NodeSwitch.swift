@@ -5,11 +5,6 @@ import GRDB
 import Shared
 
 enum NodeSwitch {
-    /// Whether the tables are of another version than this.
-    static func isDue(_ database: DatabasePool, _ versions: CatalogueVersions) throws -> Bool {
-        try database.read { try CatalogueVersions.present($0).map { $0 != versions.own.hash } ?? false }
-    }
-
     /// - Parameter seal: seals under the old version; for a node that has joined.
     /// - Returns: one sentence for whoever starts the program.
     static func run(

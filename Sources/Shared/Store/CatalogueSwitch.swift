@@ -14,6 +14,23 @@ package struct CatalogueSwitch {
     package let new: Catalogue
     private let foreign: [(form: FormNumber, field: Int)]
 
+    /// Nobody may work on a home while it switches, least of all a program of the other version.
+    ///
+    /// - Returns: nil when there is nothing to switch.
+    /// - Throws: `Failure(.busy)` when another program serves or syncs the home.
+    package static func lock(
+        _ home: String, _ database: DatabasePool, _ versions: CatalogueVersions, _ names: [String]
+    ) throws -> [HomeLock]? {
+        guard try database.read({ try CatalogueVersions.present($0).map { $0 != versions.own.hash } ?? false }) else { return nil }
+        return try names.map { name in
+            do throws(Failure) { return try HomeLock(home, name) } catch {
+                throw Failure(
+                    error.kind, "\(home) is in use by a program with another version of the catalogue. \(error.what)",
+                    next: "Stop that program, then repeat: this one takes the data over. Or name its version with --catalogue.")
+            }
+        }
+    }
+
     /// What has to change in a home's tables; nil when they are of this version already.
     package init?(_ db: Database, _ versions: CatalogueVersions) throws {
         guard let present = try CatalogueVersions.present(db), present != versions.own.hash else { return nil }
