@@ -135,7 +135,10 @@ extension ModelReplica {
 
     private func enter() {
         let parent = parent!
-        guard link.epoch != parent.epoch else { return }
+        guard link.epoch != parent.epoch else {
+            if !mutants.contains(.noHandBack) { for page in link.returned { parent.takeBack(page, survived: link.pages.last?.made ?? .none) } }
+            return
+        }
         guard link.epoch > 0 else { return link.epoch = parent.epoch }
         seal()
         let lost = link.pages.reversed().firstIndex { parent.survives($0) }.map { link.pages.reversed().distance(from: link.pages.reversed().startIndex, to: $0) }

@@ -124,9 +124,9 @@ final class HubProcess: Sendable {
     let process: Child
     let url: String
 
-    init(_ hub: Replica, _ more: String..., listen: String = "127.0.0.1:0") async throws {
+    init(_ hub: Replica, _ more: String..., listen: String = "127.0.0.1:0", environment: [String: String] = [:]) async throws {
         self.hub = hub
-        process = try Child(Programs.zzsync, hub.words(["serve", "--listen", listen] + more), secondsMax: 300)
+        process = try Child(Programs.zzsync, hub.words(["serve", "--listen", listen] + more), environment: environment, secondsMax: 300)
         url = try await process.line("listening on ")
     }
 

@@ -162,6 +162,8 @@ class Replica(Whole):
     def enter(self):
         p = self.parent
         if self.link == p.epoch:
+            for page in self.returned:                      # an epoch's number may come twice: until all has come down again
+                p.take_back(page, self.pages[-1].made if self.pages else 0)
             return
         if self.link == 0:
             self.link = p.epoch

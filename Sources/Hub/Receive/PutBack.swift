@@ -38,6 +38,7 @@ extension HubHome {
             }
             return next
         }
+        KillPoint.reach("epoch.commit", in: directory)
         set(epoch: next)
     }
 
@@ -124,6 +125,7 @@ extension HubService {
             _ = try FindingsRefresher(rules: home.rules).refresh(db, store: &store, touched: taker.moved)
             try PolicyJournal.write(db, home, taker.rulings, store: &store)
         }
+        KillPoint.reach("return.commit", in: home.directory)
         try await ClaimKeeper(home: home).update(scope: scope)
     }
 

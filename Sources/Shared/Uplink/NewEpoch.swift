@@ -56,7 +56,10 @@ extension SyncSession {
     func enter(_ scope: ScopeID, _ standing: ScopeStanding) async throws(Failure) -> ScopeStanding {
         guard let epoch = standing.epoch else { return standing }
         let link = try await read { try ScopeLink.load($0, scope)! }
-        if link.epoch == epoch { return standing }
+        if link.epoch == epoch {
+            try await handBack(scope)
+            return standing
+        }
         guard link.epoch > 0 else {
             try await write { db in
                 var link = try ScopeLink.load(db, scope)!
@@ -73,18 +76,25 @@ extension SyncSession {
             return try KeptPage.marks(db, scope, limit: Self.marksMax)
         }
         let lost = try await client.survivors(SurvivorsRequest(scope: scope.description, pages: marks)).newest ?? marks.count
-        let base = try await write { db in
-            try KeptPage.setAside(db, scope, newest: lost)
+        try await write { try KeptPage.setAside($0, scope, newest: lost) }
+        KillPoint.reach("return.aside", in: replica.directory)
+        return try await agree(scope, epoch, base: try await handBack(scope), standing)
+    }
+
+    /// What is set aside goes back at every hello until all of it has come down again: a parent that was put back twice may use an
+    /// epoch's number twice, and only its first life has what was handed back then. Once more is harmless, and rare.
+    ///
+    /// - Returns: up to where this child holds the log that survived.
+    @discardableResult
+    private func handBack(_ scope: ScopeID) async throws(Failure) -> Position {
+        let (base, pages) = try await read { db in
             let newest = try Row.fetchOne(
                 db, sql: "SELECT up_to, made FROM zz_page WHERE scope = ? ORDER BY number DESC LIMIT 1", arguments: [scope.key])
-            return (cursor: Position(newest?["up_to"] ?? 0), survived: Position(newest?["made"] ?? 0))
+            let pages = try Data.fetchAll(db, sql: "SELECT bytes FROM zz_returned WHERE scope = ? ORDER BY number", arguments: [scope.key])
+            return ((cursor: Position(newest?["up_to"] ?? 0), survived: Position(newest?["made"] ?? 0)), pages)
         }
-        for page in try await read({ db in
-            try Data.fetchAll(db, sql: "SELECT bytes FROM zz_returned WHERE scope = ? ORDER BY number", arguments: [scope.key])
-        }) {
-            try await client.giveBack(scope, page: Array(page), survived: base.survived)
-        }
-        return try await agree(scope, epoch, base: base.cursor, standing)
+        for page in pages { try await client.giveBack(scope, page: Array(page), survived: base.survived) }
+        return base.cursor
     }
 
     private func agree(
@@ -108,6 +118,7 @@ extension SyncSession {
             try replica.lowerBases(db, scope: scope, to: link.cursor)
             try Self.owe(db, replica, scope, after: link.merged)
         }
+        KillPoint.reach("agree.commit", in: replica.directory)
         var agreed = standing
         (agreed.received, agreed.merged, agreed.partLast) = (reply.received, reply.merged, nil)
         return agreed
