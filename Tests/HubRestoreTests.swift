@@ -111,6 +111,63 @@ import Testing
         try await stage.settleAndAgree()
     }
 
+    /// The inbox remembers that there was a second epoch: a child that agreed in it must not take another one for it.
+    @Test func theSameCopyPutBackTwice() async throws {
+        let stage = try await Stage()
+        try stage.world.backup("province")
+        for (time, text) in ["一", "二"].enumerated() {
+            try stage.write("A1", "home_address", text)
+            try await stage.world.sync("A1")
+            try stage.world.restore("province", .database)
+            #expect(try stage.world.hub("province").epoch == 2 + time)
+            try stage.write("A1", "guardian_name", text)
+            try await stage.world.sync("A1")
+            #expect(try stage.value("province", "home_address") == text)
+            #expect(try stage.value("province", "guardian_name") == text)
+        }
+        try await stage.settleAndAgree()
+    }
+
+    /// Its segments lie in the inbox under a site that the database has never heard of; they must not wait for ever.
+    @Test func anIncarnationThatTheDatabaseHasForgottenAndNobodyHas() async throws {
+        let stage = try await Stage()
+        try stage.world.backup("province")
+        try stage.world.backup("A1")
+        try stage.write("A1", "home_address", "第一代")
+        try await stage.world.sync("A1")
+        try stage.world.restore("A1", .home)
+        try stage.write("A1", "guardian_name", "第二代")
+        try await stage.world.sync("A1")
+        try stage.world.restore("A1", .home)
+        try stage.world.restore("province", .database)
+        try stage.write("A1", "household_address", "第三代")
+        try await stage.settleAndAgree()
+        for (field, text) in [("home_address", "第一代"), ("guardian_name", "第二代"), ("household_address", "第三代")] {
+            #expect(try stage.value("ministry", field) == text)
+        }
+        #expect(try stage.world.hub("province").inbox.waitingCount() == 0)
+    }
+
+    /// A segment that was merged from quarantine lies below what its site had merged; that its merge is lost must be seen all the same.
+    @Test func aMergeFromQuarantineThatTheHubLost() async throws {
+        let stage = try await Stage()
+        let inbox = try stage.world.hub("province").inbox
+        try stage.write("A1", "home_address", "读不懂")
+        _ = try await stage.world.session("A1").run(pull: false)
+        let number = try #require(try inbox.nextWaiting())
+        try inbox.quarantine(number, reason: "a test cannot read it")
+        try stage.write("A1", "guardian_name", "读得懂")
+        try await stage.world.sync("A1")
+        try stage.world.backup("province")
+        #expect(try inbox.release(number))
+        try await stage.world.sync("A1")
+        #expect(try stage.value("province", "home_address") == "读不懂")
+        try stage.world.restore("province", .database)
+        #expect(try stage.value("province", "home_address") != "读不懂")
+        try await stage.settleAndAgree()
+        #expect(try stage.value("ministry", "home_address") == "读不懂")
+    }
+
     // MARK: random histories
 
     static var isLong: Bool { ProcessInfo.processInfo.environment["ZZSYNC_COUNTS"] == "long" }

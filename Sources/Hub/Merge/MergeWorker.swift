@@ -116,15 +116,13 @@ package actor MergeWorker {
         let home = home
         let now = now()
         return try await home.database.write { db in
-            // A released segment lies below what is merged already: that it was merged is noted by itself.
-            let note = "released \(segment.number)"
             var store = try SQLiteScopeStore(db, scope: segment.scope)
-            if segment.isReleased, try Meta.integer(db, note) != nil { return store.logEnd }
+            if segment.isReleased, try Self.mergedFromQuarantine(db, segment.number) != nil { return store.logEnd }
             let catalogue = try home.versions.wide(db, for: body, make: HubSchema.makeForeign)
             var merger = SegmentMerger(catalogue: catalogue, hub: home.keys.site, now: now, epoch: home.epoch)
             merger.isReleased = segment.isReleased
             merger.parentIncarnation = try Incarnations.parent(db, scope: segment.scope, of: segment.site)
-            if segment.isReleased { try Meta.set(db, note, now) }
+            if segment.isReleased { try Meta.set(db, Self.releasedKey(segment.number), now) }
             merger.policies = try home.policies(db, scope: segment.scope, now: now)
             let (report, touched) = try merger.merge(
                 // Nobody can have seen more of this log than there is.
@@ -137,6 +135,11 @@ package actor MergeWorker {
             return store.logEnd
         }
     }
+
+    private static func releasedKey(_ number: Int64) -> String { "released \(number)" }
+
+    /// A released segment lies below what is merged already: when it was merged is noted by itself.
+    static func mergedFromQuarantine(_ db: Database, _ number: Int64) throws -> Int64? { try Meta.integer(db, releasedKey(number)) }
 
     /// Why a segment cannot be understood yet.
     private struct Unreadable: Error {

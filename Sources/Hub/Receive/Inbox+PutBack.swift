@@ -1,5 +1,6 @@
 // What the inbox keeps for the day on which the database beside it, or the whole home, was put back from a backup.
 
+import Foundation
 import GRDB
 import Shared
 
@@ -31,6 +32,37 @@ extension Inbox {
         }
     }
 
+    // MARK: who went on as whom
+
+    /// One that is introduced again is noted once.
+    func note(_ incarnation: KnownIncarnation) throws {
+        try database.write {
+            try $0.execute(
+                sql: "INSERT OR IGNORE INTO incarnation (site, parent, asked, signing_key, agreement_key) VALUES (?, ?, ?, ?, ?)",
+                arguments: [
+                    incarnation.keys.site.key, incarnation.parent.key, incarnation.asked.key, Data(incarnation.keys.signing),
+                    Data(incarnation.keys.agreement),
+                ])
+        }
+    }
+
+    /// In order of birth, each with the points from which its chains go on.
+    func incarnations() throws -> [KnownIncarnation] {
+        try database.read { db in
+            try Row.fetchAll(db, sql: "SELECT * FROM incarnation ORDER BY number").compactMap { row in
+                let site: Int64 = row["site"]
+                guard let keys = PublicKeys(signing: Array(row["signing_key"] as Data), agreement: Array(row["agreement_key"] as Data)) else { return nil }
+                let points = try Row.fetchAll(
+                    db, sql: "SELECT scope, last, chain FROM received WHERE site = ? AND state = 'inherited'", arguments: [site])
+                return KnownIncarnation(
+                    keys: keys, parent: SiteID(key: row["parent"]), asked: SiteID(key: row["asked"]),
+                    points: points.map {
+                        (ScopeID(key: $0["scope"]), ChainHead(last: Seq($0["last"]), chain: ContentHash(bytes: $0["chain"] as Data) ?? .none))
+                    })
+            }
+        }
+    }
+
     // MARK: what the database lost
 
     func chains() throws -> [(scope: ScopeID, site: SiteID)] {
@@ -41,17 +73,34 @@ extension Inbox {
         }
     }
 
-    /// Segments that the database does not have wait until their child has told with which cursor they are to be judged.
+    /// Segments that the database does not have wait until their child has told with which cursor they are to be judged; those in
+    /// quarantine too, for one that is released counts all before it as merged.
     func awaitAgreement(after merged: [(scope: ScopeID, site: SiteID, seq: Seq)]) throws {
         try database.write { db in
             for chain in merged {
                 try db.execute(
                     sql: """
                         UPDATE received SET state = 'returning'
-                        WHERE scope = ? AND site = ? AND last > ? AND state IN ('merged', 'waiting')
+                        WHERE scope = ? AND site = ? AND last > ? AND state IN ('merged', 'waiting', 'quarantined', 'released')
                         """,
                     arguments: [chain.scope.key, chain.site.key, chain.seq.rawValue])
             }
+        }
+    }
+
+    /// Stays in a segment's `reason` when it is merged: its seqs lie below what its site has merged, and tell nothing.
+    static let releasedNote = "was in quarantine"
+
+    func mergedFromQuarantine() throws -> [Int64] {
+        try database.read {
+            try Int64.fetchAll($0, sql: "SELECT number FROM received WHERE state = 'merged' AND reason = ?", arguments: [Self.releasedNote])
+        }
+    }
+
+    /// Merges of such segments that the database has lost are made again.
+    func releaseAgain(_ numbers: [Int64]) throws {
+        try database.write { db in
+            for number in numbers { try db.execute(sql: "UPDATE received SET state = 'released' WHERE number = ? AND state = 'merged'", arguments: [number]) }
         }
     }
 
@@ -77,4 +126,12 @@ extension Inbox {
                 arguments: [base.rawValue, scope.key, site.key, first.rawValue])
         }
     }
+}
+
+/// A site that a child went on as.
+struct KnownIncarnation: Sendable {
+    let keys: PublicKeys
+    let parent: SiteID
+    let asked: SiteID
+    var points: [(scope: ScopeID, head: ChainHead)] = []
 }

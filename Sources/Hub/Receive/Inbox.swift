@@ -75,6 +75,15 @@ package final class Inbox: Sendable {
                     ) STRICT;
                     -- Up to where the log was merged or shown: the database never knows less, unless it was put back.
                     CREATE TABLE IF NOT EXISTS served (scope INT PRIMARY KEY NOT NULL, position INT NOT NULL) STRICT, WITHOUT ROWID;
+                    -- Who went on as whom: without that the database, put back, would not know whose segments lie here.
+                    CREATE TABLE IF NOT EXISTS incarnation (
+                      number INTEGER PRIMARY KEY AUTOINCREMENT,
+                      site INT NOT NULL UNIQUE,
+                      parent INT NOT NULL,
+                      asked INT NOT NULL,                           -- the site that introduced it
+                      signing_key BLOB NOT NULL,
+                      agreement_key BLOB NOT NULL
+                    ) STRICT;
                     CREATE INDEX IF NOT EXISTS received_waiting ON received (number) WHERE state IN ('waiting', 'released');
                     """)
         }
@@ -201,7 +210,7 @@ package final class Inbox: Sendable {
     // MARK: merging
 
     /// The oldest segment that waits, of those after `number`; nil when there is none.
-    func nextWaiting(after number: Int64 = 0) throws -> Int64? {
+    package func nextWaiting(after number: Int64 = 0) throws -> Int64? {
         try database.read { db in
             try Int64.fetchOne(
                 db, sql: "SELECT number FROM received WHERE state IN ('waiting', 'released') AND number > ? ORDER BY number LIMIT 1",
@@ -228,7 +237,7 @@ package final class Inbox: Sendable {
         }
     }
 
-    func quarantine(_ number: Int64, reason: String) throws {
+    package func quarantine(_ number: Int64, reason: String) throws {
         try database.write {
             try $0.execute(
                 sql: "UPDATE received SET state = 'quarantined', reason = ? WHERE number = ?", arguments: [reason, number])
@@ -250,8 +259,8 @@ package final class Inbox: Sendable {
     package func release(_ number: Int64) throws -> Bool {
         try database.write { db in
             try db.execute(
-                sql: "UPDATE received SET state = 'released', reason = NULL WHERE number = ? AND state = 'quarantined'",
-                arguments: [number])
+                sql: "UPDATE received SET state = 'released', reason = ? WHERE number = ? AND state = 'quarantined'",
+                arguments: [Self.releasedNote, number])
             return db.changesCount > 0
         }
     }
@@ -266,6 +275,27 @@ package final class Inbox: Sendable {
                     site: SiteID(key: $0["site"]).description, first: $0["first"], last: $0["last"], bytes: $0["size"],
                     receivedAt: $0["received_at"], reason: $0["reason"] ?? "")
             }
+        }
+    }
+
+    /// Where a segment begins.
+    package struct Segment: Hashable, Sendable {
+        package let scope: ScopeID
+        package let first: Seq
+        package init(scope: ScopeID, first: Seq) { (self.scope, self.first) = (scope, first) }
+    }
+
+    package func end(of number: Int64) throws -> (scope: ScopeID, site: SiteID, last: Seq) {
+        let segment = try segment(number)
+        return (segment.scope, segment.site, segment.last)
+    }
+
+    /// Every segment of a site, and what became of it.
+    package func states(of site: SiteID) throws -> [Segment: (number: Int64, state: String)] {
+        try database.read { db in
+            Dictionary(
+                uniqueKeysWithValues: try Row.fetchAll(db, sql: "SELECT number, scope, first, state FROM received WHERE site = ?", arguments: [site.key])
+                    .map { (Segment(scope: ScopeID(key: $0["scope"]), first: Seq($0["first"])), ($0["number"] as Int64, $0["state"] as String)) })
         }
     }
 

@@ -85,9 +85,9 @@ enum Incarnations {
 
     /// Enrols a new incarnation beside the one that asks, with the same school and label.
     fileprivate static func enrol(
-        _ db: Database, _ keys: PublicKeys, asked signer: KnownSite, parent: SiteID, now: Int64
+        _ db: Database, _ keys: PublicKeys, asked signer: SiteID, parent: SiteID, now: Int64
     ) throws {
-        let family = try family(db, signer.site)
+        let family = try family(db, signer)
         guard try self.family(db, parent) == family else {
             throw WireError(.forbidden, "site \(parent) is no incarnation of the replica that asks")
         }
@@ -101,11 +101,22 @@ enum Incarnations {
                 INSERT INTO zz_site (site, scope, label, signing_key, agreement_key, enrolled_at)
                 SELECT ?, scope, label, ?, ?, ? FROM zz_site WHERE site = ?
                 """,
-            arguments: [keys.site.key, Data(keys.signing), Data(keys.agreement), now, signer.site.key])
+            arguments: [keys.site.key, Data(keys.signing), Data(keys.agreement), now, signer.key])
         try db.execute(sql: "INSERT OR IGNORE INTO zz_family VALUES (?1, ?1, NULL, 0)", arguments: [family.key])
         try db.execute(
             sql: "INSERT INTO zz_family SELECT ?, ?2, ?, max(born) + 1 FROM zz_family WHERE family = ?2",
             arguments: [keys.site.key, family.key, parent.key])
+    }
+
+    /// What this hub, whose database was put back, knew of incarnations stands in its inbox.
+    static func enrolAgain(_ db: Database, known: [KnownIncarnation]) throws {
+        for one in known {
+            let isKnown = try Bool.fetchOne(db, sql: "SELECT EXISTS (SELECT 1 FROM zz_site WHERE site = ?)", arguments: [one.asked.key])!
+            // Its replica was enrolled after the copy: it has to come with an invite again.
+            guard isKnown, try family(db, one.parent) == family(db, one.asked) else { continue }
+            try enrol(db, one.keys, asked: one.asked, parent: one.parent, now: try ReplicaDatabase.now(db))
+            for (scope, head) in one.points { _ = try record(db, scope, one.keys.site, parent: one.parent, head) }
+        }
     }
 
     /// - Returns: what was recorded first: a copy of the same home may have spoken between two tries.
@@ -130,7 +141,8 @@ extension HubService {
                 [UInt8](proof), of: IncarnationRequest.provenBytes(predecessor: request.predecessor), by: keys.signing)
         else { throw WireError(.malformed, "the incarnation holds no usable keys, or is not signed with the new one") }
         let now = now()
-        try await home.database.write { try Incarnations.enrol($0, keys, asked: signer, parent: parent, now: now) }
+        try await home.database.write { try Incarnations.enrol($0, keys, asked: signer.site, parent: parent, now: now) }
+        try home.inbox.note(KnownIncarnation(keys: keys, parent: parent, asked: signer.site))
         var answered: [IncarnationReply.Scope] = []
         for asked in request.scopes.prefix(1_000) {
             guard let scope = ScopeID(asked.scope) else { throw WireError(.malformed, "'\(asked.scope)' is no scope") }

@@ -20,25 +20,35 @@ extension HubHome {
     /// - Parameter known: the highest epoch that someone else has heard of.
     package func startEpoch(above known: Int = 0) throws {
         // First, and repeatable: what the database lost is not merged.
-        let merged = try look { db in
-            try inbox.chains().map { ($0.scope, $0.site, try Incarnations.lastMerge(db, scope: $0.scope, of: $0.site).seq) }
+        let (merged, released) = try look { db in
+            (
+                try inbox.chains().map { ($0.scope, $0.site, try Incarnations.lastMerge(db, scope: $0.scope, of: $0.site).seq) },
+                try inbox.mergedFromQuarantine().filter { try MergeWorker.mergedFromQuarantine(db, $0) == nil }
+            )
         }
         try inbox.awaitAgreement(after: merged)
-        let next = try database.write { db in
+        try inbox.releaseAgain(released)
+        // The same copy may be put back twice: the inbox knows of the first time.
+        let served = try inbox.served().values.map(\.epoch).max() ?? 0
+        let incarnations = try inbox.incarnations()
+        let (next, scopes) = try database.write { db in
             let ends = try Row.fetchAll(db, sql: "SELECT scope, log_end FROM zz_scope").map {
                 (ScopeID(key: $0["scope"]), Position($0["log_end"] as Int64))
             }
-            let next = max(known, ends.map(\.1.epoch).max() ?? 0, Int(try Meta.integer(db, "epoch") ?? 1)) + 1
+            let next = max(known, served, ends.map(\.1.epoch).max() ?? 0, Int(try Meta.integer(db, "epoch") ?? 1)) + 1
             try Meta.set(db, "epoch", next)
             try Incarnation.notePutBack(db)
+            try Incarnations.enrolAgain(db, known: incarnations)
             // Every log goes on in the new epoch, whoever writes next.
             for (scope, _) in ends {
                 var store = try SQLiteScopeStore(db, scope: scope)
                 try store.append(Extent(), upTo: Position(epoch: next, counter: 1))
             }
-            return next
+            return (next, ends.map(\.0))
         }
         KillPoint.reach("epoch.commit", in: directory)
+        // Before anyone is told.
+        for scope in scopes { try inbox.noteServed(scope, Position(epoch: next, counter: 1)) }
         set(epoch: next)
     }
 

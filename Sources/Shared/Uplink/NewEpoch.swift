@@ -60,7 +60,8 @@ extension SyncSession {
             try await handBack(scope)
             return standing
         }
-        guard link.epoch > 0 else {
+        // A hub of the first epoch has lost nothing. A later one may wait for a word on what this child's older incarnations sent.
+        guard link.epoch > 0 || epoch > 1 else {
             try await write { db in
                 var link = try ScopeLink.load(db, scope)!
                 link.epoch = epoch
