@@ -39,4 +39,37 @@ import Testing
         try await world.settle()
         #expect(Set(try world.digests(school: "A").values).count == 1)
     }
+
+    /// Its changes are in no extent of their own: a node that inherits them must still be told that they are merged, or it would wait
+    /// for ever for its parent's word on their cells, and pass over what others wrote there since.
+    @Test func aNodePutBackInheritsAReleasedSegment() async throws {
+        let world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: ["A1", "A2"])
+        let rows = try world.node("A1").addExamples(author: "初始数据", school: "A")
+        try await world.settle()
+        let home = try world.hub("province")
+        let (form, row) = try #require(rows["general.student.attribute"])
+        let address = try form.field(named: "home_address")
+        func write(_ name: String, _ field: String, _ text: String) throws {
+            try world.node(name).change(form, row, [try form.field(named: field): .text(text)], author: "\(name) 业务员")
+        }
+
+        try write("A1", "home_address", "示例路1号")
+        _ = try await world.session("A1").run(pull: false)
+        try world.backup("A1")
+        let number = try #require(try home.inbox.nextWaiting())
+        try home.inbox.quarantine(number, reason: "a test cannot read it")
+        try write("A1", "postal_code", "450001")
+        try await world.sync("A1")
+        #expect(try home.inbox.release(number))
+        try await MergeWorker(home).drain()
+        try await world.sync("A2")
+        try write("A2", "home_address", "示例路2号")
+        try await world.sync("A2")
+
+        try world.restore("A1", .database)
+        try await world.settle()
+        #expect(try world.node("A1").values(form, row)?[address] == .text("示例路2号"))
+        #expect(Set(try world.digests(school: "A").values).count == 1)
+        #expect(try OperatorDesk(home).cases().isEmpty)
+    }
 }

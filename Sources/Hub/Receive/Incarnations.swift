@@ -23,9 +23,19 @@ enum Incarnations {
                     WHERE scope = ? AND site = ? AND last_seq <= ? AND last <= ?
                     """),
             arguments: [scope.key, site.key, seqMax.rawValue, upTo.rawValue])
-        if let own, let seq = own["seq"] as Int64? { return (Seq(seq), Position(own["at"] as Int64)) }
+        let (seq, at) = (Seq(own?["seq"] as Int64? ?? 0), Position(own?["at"] as Int64? ?? 0))
+        // A segment that came out of quarantine is in no extent of its own: those behind it were merged before.
+        if seq < seqMax, try isMerged(db, scope, site, beyond: seqMax, upTo: upTo) { return (seqMax, at) }
+        if seq > .none { return (seq, at) }
         guard let (parent, seq) = try inherited(db, scope, site) else { return (.none, .none) }
         return try lastMerge(db, scope: scope, of: parent, seqMax: min(seq, seqMax), upTo: upTo)
+    }
+
+    private static func isMerged(_ db: Database, _ scope: ScopeID, _ site: SiteID, beyond seq: Seq, upTo: Position) throws -> Bool {
+        try Bool.fetchOne(
+            db.cachedStatement(
+                sql: "SELECT EXISTS (SELECT 1 FROM zz_extent INDEXED BY zz_extent_site WHERE scope = ? AND site = ? AND last_seq > ? AND last <= ?)"),
+            arguments: [scope.key, site.key, seq.rawValue, upTo.rawValue])!
     }
 
     /// Up to which of its seqs a site is merged, those inherited included.
