@@ -62,6 +62,11 @@ struct BadInputWireTests {
         // After all this the good one is taken, once, and any repeat is harmless.
         #expect(try await forger.put(good.bytes, last: 2) == nil)
         #expect(try await forger.put(good.bytes, last: 2) == nil)
+        // What a copy of the same home has numbered alike is something else: called held, it would be lost.
+        let other = try forger.seal(forger.body("ZY07", "ZY08"))
+        #expect(try await forger.put(other.bytes, last: 2)?.code == .outOfChain)
+        #expect(try await forger.put(forger.seal(forger.body("ZY09")).bytes, last: 1)?.code == .outOfChain)
+        #expect(try spool(hub).isEmpty)
         try await forger.merged(upTo: 2)
         #expect(try await hub.count("general_major", "_life = 1") == 2)
         #expect(try await received(hub) == 1)
@@ -197,9 +202,9 @@ struct BadInputWireTests {
         #expect(try await status(.get, WirePath.receipt(other.scope)) == 403)
         #expect(try await status(.get, WirePath.log(ScopeID(1))) == 403)
         let segment = try other.seal(other.body("ZY01")).bytes
-        let size = "?offset=0&size=\(segment.count)"
-        #expect(try await status(.put, WirePath.segment(other.scope, other.keys.site, Seq(1), Seq(1)) + size, segment) == 403)
-        #expect(try await status(.put, WirePath.segment(forger.scope, other.keys.site, Seq(1), Seq(1)) + size, segment) == 400)
+        let size = "&offset=0&size=\(segment.count)"
+        #expect(try await status(.put, WirePath.segment(other.scope, other.keys.site, Seq(1), Seq(1), segment) + size, segment) == 403)
+        #expect(try await status(.put, WirePath.segment(forger.scope, other.keys.site, Seq(1), Seq(1), segment) + size, segment) == 400)
         let foreign = ScopeHello(scope: other.scope.description, lastSeq: 0, chain: "", cursor: 0, backlog: 0, school: nil)
         let reply = try await forger.client.hello(HelloRequest(scopes: [foreign], clock: 0, catalogue: ""))
         #expect(reply.scopes.first?.refused?.contains("alone") == true)
@@ -211,7 +216,9 @@ struct BadInputWireTests {
             (.get, "/v1/nothing", [], 404), (.get, "/", [], 404), (.put, "/v1/nothing", [], 404), (.post, "/v2/hello", [], 404), (.get, log + "?after=-5", [], 204), (.get, log + "?after=abc&max=-1", [], 204),
             (.get, log + "?after=9223372036854775807", [], 204), (.get, log + "?max=9223372036854775807", [], 204),
             (.get, "/v1/segments/\(forger.scope)/\(forger.keys.site)/9-1", [], 400),
-            (.get, "/v1/segments/\(forger.scope)/\(forger.keys.site)/1-9223372036854775807", [], 200),
+            (.get, "/v1/segments/\(forger.scope)/\(forger.keys.site)/1-9223372036854775807?mark=0123456789abcdef", [], 200),
+            (.get, "/v1/segments/\(forger.scope)/\(forger.keys.site)/1-9", [], 400),
+            (.get, "/v1/segments/\(forger.scope)/\(forger.keys.site)/1-9?mark=..%2F..%2Fetc%2Fpass", [], 400),
         ] {
             #expect(try await status(method, target, body) == wanted, "\(method) \(target)")
         }

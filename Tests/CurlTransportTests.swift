@@ -252,11 +252,11 @@ struct CurlTransportTests {
         #expect(reply.received)
         let isSame = held.withLock { $0 == segment }
         #expect(isSame)  // not the arrays themselves: a failure would print them
-        let path = "/v1/segments/0000000000000001/\(keys.site)/1-9"
+        let path = "/v1/segments/0000000000000001/\(keys.site)/1-9?mark=\(SegmentCodec.mark(segment))"
         #expect(
             server.requests.map(\.target) == [
-                "\(path)?offset=0&size=3000000", path, "\(path)?offset=1000000&size=3000000", path,
-                "\(path)?offset=2000000&size=3000000",
+                "\(path)&offset=0&size=3000000", path, "\(path)&offset=1000000&size=3000000", path,
+                "\(path)&offset=2000000&size=3000000",
             ])
     }
 }

@@ -67,7 +67,7 @@ struct Forger: Sendable {
 
     /// Uploads bytes as a segment with these seqs: nil when the hub took them, else why not.
     func put(_ bytes: [UInt8], first: Int64 = 1, last: Int64) async throws -> (code: WireCode, said: String)? {
-        let target = "\(WirePath.segment(scope, keys.site, Seq(first), Seq(last)))?offset=0&size=\(bytes.count)"
+        let target = "\(WirePath.segment(scope, keys.site, Seq(first), Seq(last), bytes))&offset=0&size=\(bytes.count)"
         let reply = try await send(.put, target, body: bytes)
         if reply.status == 200 {
             #expect(WireJSON.decode(UploadReply.self, from: reply.body)?.received == true)

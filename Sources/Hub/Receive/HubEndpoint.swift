@@ -89,8 +89,8 @@ package struct HubEndpoint: Sendable {
         case (.get, "receipt"):
             return WireJSON.encode(try await service.receipt(try await scope(path, site), site: site))
         case (.get, "segments"):
-            let (scope, first, last) = try await segment(path, site)
-            return WireJSON.encode(try standing(scope, site, first, last))
+            let (scope, first, last, mark) = try await segment(path, site)
+            return WireJSON.encode(try standing(scope, site, first, last, mark))
         default:
             throw WireError(.notFound, "there is no \(request.method.rawValue) \(request.target) here")
         }
@@ -120,11 +120,12 @@ package struct HubEndpoint: Sendable {
         let path = try Path(request.target)
         let site = try await authenticate(request)
         guard path.parts.first == "segments" else { throw WireError(.notFound, "nothing can be put at \(request.target)") }
-        let (scope, first, last) = try await segment(path, site)
+        let (scope, first, last, mark) = try await segment(path, site)
         let inbox = service.home.inbox
         let head = try inbox.head(scope, site.site).last
         let size = Int(path.integer("size") ?? 0)
         if head >= last {
+            guard try inbox.size(scope, site.site, first, last, mark) != nil else { throw Inbox.isAnother(first, last) }
             return .held(signed(200, WireJSON.encode(UploadReply(offset: size, received: true)), target: request.target))
         }
         guard first == head.advanced(by: 1) else {
@@ -133,7 +134,7 @@ package struct HubEndpoint: Sendable {
         guard size > 0, size <= Inbox.uploadBytesMax else {
             throw WireError(.tooLarge, "a segment has 1 to \(Inbox.uploadBytesMax) bytes, not \(size)")
         }
-        let part = inbox.partPath(scope, site.site, first, last)
+        let part = inbox.partPath(scope, site.site, first, last, mark)
         let present = inbox.partSize(part)
         let offset = Int(path.integer("offset") ?? 0)
         guard offset == present else {
@@ -159,10 +160,10 @@ package struct HubEndpoint: Sendable {
         }
     }
 
-    private func standing(_ scope: ScopeID, _ site: KnownSite, _ first: Seq, _ last: Seq) throws -> UploadReply {
+    private func standing(_ scope: ScopeID, _ site: KnownSite, _ first: Seq, _ last: Seq, _ mark: String) throws -> UploadReply {
         let inbox = service.home.inbox
-        if let size = try inbox.size(scope, site.site, first) { return UploadReply(offset: size, received: true) }
-        return UploadReply(offset: inbox.partSize(inbox.partPath(scope, site.site, first, last)), received: false)
+        if let size = try inbox.size(scope, site.site, first, last, mark) { return UploadReply(offset: size, received: true) }
+        return UploadReply(offset: inbox.partSize(inbox.partPath(scope, site.site, first, last, mark)), received: false)
     }
 
     // MARK: who asks for what
@@ -194,13 +195,13 @@ package struct HubEndpoint: Sendable {
         return scope
     }
 
-    private func segment(_ path: Path, _ site: KnownSite) async throws -> (ScopeID, Seq, Seq) {
+    private func segment(_ path: Path, _ site: KnownSite) async throws -> (ScopeID, Seq, Seq, mark: String) {
         let scope = try await scope(path, site)
         let range = (path.parts.last ?? "").split(separator: "-").compactMap { Int64($0) }
         guard path.parts.count == 4, path.parts[2] == site.site.description, range.count == 2, range[0] >= 1,
-            range[1] >= range[0]
+            range[1] >= range[0], let mark = path.word("mark"), mark.count == 16, mark.allSatisfy(\.isHexDigit)
         else { throw WireError(.malformed, "the path names no segment of this site") }
-        return (scope, Seq(range[0]), Seq(range[1]))
+        return (scope, Seq(range[0]), Seq(range[1]), mark)
     }
 
     /// `/v1/a/b?c=d` in parts.
@@ -221,6 +222,7 @@ package struct HubEndpoint: Sendable {
             self.query = query
         }
         func integer(_ name: String) -> Int64? { query[name].flatMap { Int64($0) } }
+        func word(_ name: String) -> String? { query[name] }
     }
 
     // MARK: answers

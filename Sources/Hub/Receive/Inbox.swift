@@ -93,8 +93,8 @@ package final class Inbox: Sendable {
 
     // MARK: uploads
 
-    package func partPath(_ scope: ScopeID, _ site: SiteID, _ first: Seq, _ last: Seq) -> String {
-        "\(spool)/\(scope)-\(site)-\(first)-\(last).part"
+    package func partPath(_ scope: ScopeID, _ site: SiteID, _ first: Seq, _ last: Seq, _ mark: String) -> String {
+        "\(spool)/\(scope)-\(site)-\(first)-\(last)-\(mark).part"
     }
 
     /// Bytes of an upload that are here; 0 when it is unknown.
@@ -103,12 +103,13 @@ package final class Inbox: Sendable {
         return stat(path, &status) == 0 ? Int(status.st_size) : 0
     }
 
-    /// The upload after `received` that broke off, if there is one: its last seq and how many bytes are here.
+    /// The upload after `received` that broke off, if there is one: its last seq and how many bytes are here. Of several (a copy of
+    /// the home speaks too) it is any: who continues another's is told where his own stands.
     package func part(_ scope: ScopeID, _ site: SiteID, after received: Seq) -> (last: Seq, offset: Int)? {
         let prefix = "\(scope)-\(site)-\(received.advanced(by: 1))-"
         let names = (try? FileManager.default.contentsOfDirectory(atPath: spool)) ?? []
-        for name in names where name.hasPrefix(prefix) && name.hasSuffix(".part") {
-            guard let last = Int64(name.dropFirst(prefix.count).dropLast(".part".count)) else { continue }
+        for name in names.sorted() where name.hasPrefix(prefix) && name.hasSuffix(".part") {
+            guard let last = Int64(name.dropFirst(prefix.count).prefix { $0 != "-" }) else { continue }
             return (Seq(last), partSize(spool + "/" + name))
         }
         return nil
@@ -118,20 +119,28 @@ package final class Inbox: Sendable {
     func sweep() throws {
         for name in (try? FileManager.default.contentsOfDirectory(atPath: spool)) ?? [] where name.hasSuffix(".part") {
             let parts = name.dropLast(".part".count).split(separator: "-")
-            guard parts.count == 4, let scope = ScopeID(String(parts[0])), let site = SiteID(String(parts[1])),
+            guard parts.count == 5, let scope = ScopeID(String(parts[0])), let site = SiteID(String(parts[1])),
                 let last = Int64(parts[3]), try head(scope, site).last >= Seq(last)
             else { continue }
             try? FileManager.default.removeItem(atPath: spool + "/" + name)
         }
     }
 
-    /// Bytes of a segment that is held whole; nil when it is not.
-    package func size(_ scope: ScopeID, _ site: SiteID, _ first: Seq) throws -> Int? {
+    /// Bytes of a segment that is held whole; nil when it is not: another of these seqs is another segment.
+    package func size(_ scope: ScopeID, _ site: SiteID, _ first: Seq, _ last: Seq, _ mark: String) throws -> Int? {
         try database.read { db in
-            try Int.fetchOne(
-                db, sql: "SELECT length(bytes) FROM received WHERE scope = ? AND site = ? AND first = ?",
-                arguments: [scope.key, site.key, first.rawValue])
+            try Row.fetchOne(
+                db, sql: "SELECT length(bytes) AS size, chain FROM received WHERE scope = ? AND site = ? AND first = ? AND last = ?",
+                arguments: [scope.key, site.key, first.rawValue, last.rawValue]
+            ).flatMap { row in
+                ContentHash(bytes: row["chain"] as Data).flatMap { SegmentCodec.mark($0) == mark ? row["size"] as Int : nil }
+            }
         }
+    }
+
+    /// Two copies of one home have numbered different changes alike: the one that comes second has to go on as a new site.
+    static func isAnother(_ first: Seq, _ last: Seq) -> WireError {
+        WireError(.outOfChain, "the hub holds other changes \(first)-\(last) of this site: a copy of it has spoken meanwhile; say hello again")
     }
 
     package func head(_ scope: ScopeID, _ site: SiteID) throws -> ChainHead {
@@ -191,7 +200,13 @@ package final class Inbox: Sendable {
         else { throw WireError(.badSegment, "segment \(first)-\(last) says in its header that it is another one") }
         try database.write { db in
             let head = try Self.head(db, scope, site)
-            if last <= head.last { return }
+            if last <= head.last {
+                let isHeld = try Bool.fetchOne(
+                    db, sql: "SELECT EXISTS (SELECT 1 FROM received WHERE scope = ? AND site = ? AND last = ? AND chain = ?)",
+                    arguments: [scope.key, site.key, last.rawValue, Data(verified.hash.bytes)])!
+                guard isHeld else { throw Self.isAnother(first, last) }
+                return
+            }
             guard first == head.last.advanced(by: 1), header.previousHash == head.chain else {
                 throw WireError(.outOfChain, "segment \(first)-\(last) does not follow \(head.last), the last one held")
             }

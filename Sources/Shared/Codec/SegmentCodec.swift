@@ -145,7 +145,11 @@ package enum SegmentCodec {
     }
 
     /// What the next segment of the chain names as its previous one.
-    package static func hash(_ bytes: [UInt8]) -> ContentHash { ContentHash(of: bytes[..<SegmentHeader.byteCount]) }
+    package static func hash(_ bytes: [UInt8]) -> ContentHash { ContentHash(of: bytes.prefix(SegmentHeader.byteCount)) }
+
+    /// The head of that hash: by it an upload says which segment it is. Two copies of one home number apart what is not the same.
+    package static func mark(_ bytes: [UInt8]) -> String { mark(hash(bytes)) }
+    package static func mark(_ hash: ContentHash) -> String { String(hash.description.prefix(16)) }
 
     private static func checkKind(_ header: SegmentHeader, _ body: SegmentBody) throws(CodecError) {
         let pages = (found: body.page == nil ? 0 : 1, expected: header.kind == .logPage ? 1 : 0)

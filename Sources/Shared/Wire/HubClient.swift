@@ -116,9 +116,9 @@ extension HubClient {
 
     /// How much of a segment the hub holds; offset 0 when it has not heard of it.
     package func uploadStanding(
-        _ scope: ScopeID, _ site: SiteID, _ first: Seq, _ last: Seq
+        _ scope: ScopeID, _ site: SiteID, _ first: Seq, _ last: Seq, of bytes: [UInt8]
     ) async throws(Failure) -> UploadReply {
-        let target = WirePath.segment(scope, site, first, last)
+        let target = WirePath.segment(scope, site, first, last, bytes)
         return try document(UploadReply.self, in: try await call(WireRequest(.get, target)), target)
     }
 }
@@ -142,7 +142,7 @@ extension HubClient {
         _ scope: ScopeID, _ site: SiteID, _ first: Seq, _ last: Seq, bytes: [UInt8], from offset: Int = 0, cut: Position? = nil
     ) async throws(Failure) -> UploadReply {
         precondition(!bytes.isEmpty, "there is no empty segment")
-        let target = WirePath.segment(scope, site, first, last)
+        let target = WirePath.segment(scope, site, first, last, bytes)
         var standing = UploadReply(offset: min(max(offset, 0), bytes.count), received: false)
         var stillTries = 0
         for _ in 0..<Self.triesMax {
@@ -156,7 +156,7 @@ extension HubClient {
                 isWrongOffset = error.refusal?.code == .wrongOffset
                 guard isWrongOffset || error.failure.kind == .noConnection else { throw error.failure }
                 failure = error.failure
-                standing = try await uploadStanding(scope, site, first, last)
+                standing = try await uploadStanding(scope, site, first, last, of: bytes)
             }
             guard 0...bytes.count ~= standing.offset else { throw impossibleOffset(standing.offset, of: bytes.count) }
             if standing.received || standing.offset == bytes.count { return standing }
@@ -174,7 +174,7 @@ extension HubClient {
     private func put(
         _ target: String, _ bytes: [UInt8], from offset: Int, cut: Position?
     ) async throws(CallError) -> UploadReply {
-        let target = "\(target)?offset=\(offset)&size=\(bytes.count)" + (cut.map { "&cut=\($0.rawValue)" } ?? "")
+        let target = "\(target)&offset=\(offset)&size=\(bytes.count)" + (cut.map { "&cut=\($0.rawValue)" } ?? "")
         let request = WireRequest(
             .put, target, headers: ["Content-Type": "application/octet-stream"], body: bytes, uploadOffset: offset)
         let reply = try await exchange(request)

@@ -258,7 +258,7 @@ package struct IncarnationReply: Codable, Sendable {
     package init(scopes: [Scope]) { self.scopes = scopes }
 }
 
-/// Answer to `PUT /v1/segments/{scope}/{site}/{first}-{last}?offset=N&size=M`.
+/// Answer to `PUT /v1/segments/{scope}/{site}/{first}-{last}?mark=H&offset=N&size=M`.
 package struct UploadReply: Codable, Sendable {
     /// Bytes of this segment the hub holds; equal to its size when it is complete.
     package var offset: Int
@@ -358,8 +358,9 @@ package enum WirePath {
     package static let hello = "/v1/hello"
     package static let enrol = "/v1/enrol"
     package static let incarnation = "/v1/incarnation"
-    package static func segment(_ scope: ScopeID, _ site: SiteID, _ first: Seq, _ last: Seq) -> String {
-        "/v1/segments/\(scope)/\(site)/\(first)-\(last)"
+    /// - Parameter bytes: the whole segment; its mark keeps two apart that two copies of one home have numbered alike.
+    package static func segment(_ scope: ScopeID, _ site: SiteID, _ first: Seq, _ last: Seq, _ bytes: [UInt8]) -> String {
+        "/v1/segments/\(scope)/\(site)/\(first)-\(last)?mark=\(SegmentCodec.mark(bytes))"
     }
     package static let survivors = "/v1/survivors"
     package static let agreed = "/v1/agreed"

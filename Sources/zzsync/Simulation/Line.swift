@@ -103,7 +103,7 @@ extension Country {
         let parts = request.target.split(separator: "?")[0].split(separator: "/").map(String.init)
         let range = (parts.last ?? "").split(separator: "-").compactMap { Int64($0) }
         guard parts.count == 5, range.count == 2, let scope = ScopeID(parts[2]), let site = SiteID(parts[3]) else { return nil }
-        let path = tier.home.inbox.partPath(scope, site, Seq(range[0]), Seq(range[1]))
+        let path = tier.home.inbox.partPath(scope, site, Seq(range[0]), Seq(range[1]), SegmentCodec.mark(request.body))
         guard !FileManager.default.fileExists(atPath: path) else { return nil }
         try? FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: "/dev/full")
         return path
