@@ -72,4 +72,66 @@ import Testing
         #expect(Set(try world.digests(school: "A").values).count == 1)
         #expect(try OperatorDesk(home).cases().isEmpty)
     }
+
+    /// Two segments of a site are released one after the other, below a third: the first of them, merged a moment ago, is no later word.
+    @Test func segmentsAreReleasedInTheOrderOfTheirSeqs() async throws {
+        let world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: ["A1"])
+        let node = try world.node("A1")
+        let rows = try node.addExamples(author: "初始数据", school: "A")
+        try await world.settle()
+        let home = try world.hub("province")
+        let (form, row) = try #require(rows["general.student.attribute"])
+        func write(_ field: String, _ text: String) async throws {
+            try node.change(form, row, [try form.field(named: field): .text(text)], author: "业务员")
+            _ = try await world.session("A1").run(pull: false)
+        }
+
+        var numbers: [Int64] = []
+        for address in ["示例路1号", "示例路2号"] {
+            try await write("home_address", address)
+            numbers.append(try #require(try home.inbox.nextWaiting()))
+            try home.inbox.quarantine(numbers.last!, reason: "a test cannot read it")
+        }
+        try await write("postal_code", "450001")
+        try await MergeWorker(home).drain()
+        for number in numbers {
+            #expect(try home.inbox.release(number))
+            try await MergeWorker(home).drain()
+        }
+        #expect(try home.values(form, row)?[form.field(named: "home_address")] == .text("示例路2号"), "the later word stands")
+        #expect(try home.values(form, row)?[form.field(named: "postal_code")] == .text("450001"))
+        #expect(try OperatorDesk(home).cases().isEmpty, "one author, no case")
+        try await world.settle()
+        #expect(Set(try world.digests(school: "A").values).count == 1)
+    }
+
+    /// A case shows an earlier word of the site, at a position after its later changes: what is released is no less late for that.
+    @Test func aReleasedSegmentJoinsACaseThatShowsAnEarlierWord() async throws {
+        let world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: ["A1", "A2"])
+        let rows = try world.node("A1").addExamples(author: "初始数据", school: "A")
+        try await world.settle()
+        let home = try world.hub("province")
+        let (form, row) = try #require(rows["general.student.attribute"])
+        let address = try form.field(named: "home_address")
+        func write(_ name: String, _ field: String, _ text: String) async throws {
+            try world.node(name).change(form, row, [try form.field(named: field): .text(text)], author: "\(name) 业务员")
+            _ = try await world.session(name).run(pull: false)
+        }
+
+        try await write("A1", "home_address", "示例路1号")
+        try await MergeWorker(home).drain()
+        try await write("A1", "home_address", "示例路2号")
+        let number = try #require(try home.inbox.nextWaiting())
+        try home.inbox.quarantine(number, reason: "a test cannot read it")
+        try await write("A1", "postal_code", "450001")
+        try await MergeWorker(home).drain()
+        try await write("A2", "home_address", "示例路9号")
+        try await MergeWorker(home).drain()
+        #expect(try home.values(form, row)?[address] == .text("示例路1号"), "the case shows the smaller one")
+
+        #expect(try home.inbox.release(number))
+        try await MergeWorker(home).drain()
+        let candidates = try OperatorDesk(home).cases().flatMap(\.candidates).compactMap { $0.values["home_address"] }
+        #expect(Set(candidates).isSuperset(of: ["示例路2号", "示例路9号"]), "nothing is lost")
+    }
 }

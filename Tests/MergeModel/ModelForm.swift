@@ -147,10 +147,7 @@ struct MemoryStore: ScopeStore {
         if let (site, seq) = extent.merged { merges[site, default: []].append((seq, upTo)) }
     }
 
-    func logEnd(beforeChangesOf site: SiteID, after seq: Seq) -> Position? {
-        guard let first = merges[site]?.filter({ $0.seq > seq }).map(\.at).min() else { return nil }
-        return merges.values.flatMap { $0 }.map(\.at).filter { $0 < first }.max() ?? Position.none
-    }
+    func mergedSeq(of site: SiteID, at position: Position) -> Seq? { merge(at: position).flatMap { $0.site == site ? $0.upTo : nil } }
 
     // MARK: what comes back from logs that are lost
 

@@ -43,10 +43,10 @@ struct SegmentMerger {
         let newest = try store.merged(of: site)
         guard header.lastSeq > newest || isReleased else { return (MergeReport(), []) }
         let done = isReleased ? header.firstSeq.advanced(by: -1) : newest
-        let since = isReleased ? try store.logEnd(beforeChangesOf: site, after: header.lastSeq) : nil
         var report = MergeReport()
         var next = store.logEnd.next(inEpoch: epoch)
-        var extent = Extent(merged: header.lastSeq > newest ? (site, header.lastSeq) : nil)
+        var extent = Extent()
+        if header.lastSeq > newest { extent.merged = (site, header.lastSeq) } else { extent.released = (site, header.lastSeq) }
         let by = body.stamps.map { Provenance(writer: .child(site), stamp: $0, receivedAt: now) }
         // Sealed before the child and this hub, which was put back, agreed on what both still have.
         let comesAgain = header.epoch > 0 && header.epoch < epoch
@@ -56,8 +56,8 @@ struct SegmentMerger {
             let start = max(0, Int(done.rawValue - seq.rawValue + 1))
             if start < changes.count {
                 try merge(
-                    form, changes, from: start, firstSeq: comesAgain ? seq : nil, by: by, writtenSince: since, cursor: cursor, into: &store, next: &next,
-                    extent: &extent, report: &report)
+                    form, changes, from: start, firstSeq: comesAgain ? seq : nil, by: by, releasedUpTo: isReleased ? header.lastSeq : nil, cursor: cursor,
+                    into: &store, next: &next, extent: &extent, report: &report)
             }
             seq = seq.advanced(by: changes.count)
         }
@@ -69,7 +69,7 @@ struct SegmentMerger {
     }
 
     private func merge<Store: ScopeStore>(
-        _ form: Form, _ changes: FormChanges, from start: Int, firstSeq: Seq?, by: [Provenance], writtenSince since: Position?, cursor: Position,
+        _ form: Form, _ changes: FormChanges, from start: Int, firstSeq: Seq?, by: [Provenance], releasedUpTo last: Seq?, cursor: Position,
         into store: inout Store, next: inout Position, extent: inout Extent, report: inout MergeReport
     ) throws {
         let all = form.ownFields
@@ -88,12 +88,12 @@ struct SegmentMerger {
         let freshSet = fresh.count == changes.count - start && known.isEmpty ? nil : Set(fresh).subtracting(knownSet)
         guard let freshSet else { return }
         try judge(
-            form, changes, (start..<changes.count).filter { !freshSet.contains($0) }, firstSeq: firstSeq, by: by, writtenSince: since,
+            form, changes, (start..<changes.count).filter { !freshSet.contains($0) }, firstSeq: firstSeq, by: by, releasedUpTo: last,
             cursor: cursor, into: &store, next: &next, extent: &extent, report: &report)
     }
 
     private func judge<Store: ScopeStore>(
-        _ form: Form, _ changes: FormChanges, _ indices: [Int], firstSeq: Seq?, by: [Provenance], writtenSince since: Position?, cursor: Position,
+        _ form: Form, _ changes: FormChanges, _ indices: [Int], firstSeq: Seq?, by: [Provenance], releasedUpTo last: Seq?, cursor: Position,
         into store: inout Store, next: inout Position, extent: inout Extent, report: inout MergeReport
     ) throws {
         let context = JudgeContext(hub: hub, now: now, parentIncarnation: parentIncarnation, policies: policies)
@@ -110,7 +110,7 @@ struct SegmentMerger {
             var change = IncomingChange(
                 by: by[Int(changes.stamps[index])], cursor: cursor,
                 groups: groups(form, changes, index, columns, present: row.values), life: changes.life[index])
-            if let since { row.dropOvertaken(&change, since) }
+            if let last { try row.dropOvertaken(&change) { try store.mergedSeq(of: $0, at: $1) ?? .none > last } }
             let told = change
             if let firstSeq, case .child(let site) = change.by.writer {
                 row.dropCovered(&change, firstSeq.advanced(by: index), try store.covered(form, id, by: site))
@@ -179,15 +179,17 @@ extension MergeRow {
         if change.life != .unchanged { showAgain(&lifeCell) }
     }
 
-    /// Takes out of a released change what its site has written again since: the later word of one author stands.
-    fileprivate mutating func dropOvertaken(_ change: inout IncomingChange, _ since: Position) {
-        let writer = change.by.writer
+    /// Takes out of a released change what its site has written again since: the later word of one author stands. Where the log has a
+    /// word tells nothing (an earlier segment may have been released a moment ago, a case may show an earlier word again): its seq does.
+    ///
+    /// - Parameter isLater: whether the site's word at a position was sealed after the change.
+    fileprivate mutating func dropOvertaken(_ change: inout IncomingChange, isLater: (SiteID, Position) throws -> Bool) rethrows {
+        guard case .child(let site) = change.by.writer else { return }
+        func isOvertaken(_ cell: Cell) throws -> Bool { try cell.by.writer == change.by.writer && isLater(site, cell.written) }
         let before = change.groups.count
-        change.groups.removeAll { group, _ in
-            cells[group].by.writer == writer && cells[group].written > since
-        }
+        change.groups = try change.groups.filter { try !isOvertaken(cells[$0.group]) }
         counts.overtaken += before - change.groups.count
-        if change.life != .unchanged, lifeCell.by.writer == writer, lifeCell.written > since {
+        if change.life != .unchanged, try isOvertaken(lifeCell) {
             change.life = .unchanged
             counts.overtaken += 1
         }

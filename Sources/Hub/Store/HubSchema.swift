@@ -137,6 +137,15 @@ package enum HubSchema {
         ) STRICT, WITHOUT ROWID;
         CREATE INDEX zz_extent_site ON zz_extent (scope, site, last);
 
+        -- Which of these transactions merged a segment that came out of quarantine, after later ones of its site.
+        CREATE TABLE zz_released (
+          scope INT NOT NULL,
+          last INT NOT NULL,
+          site INT NOT NULL,
+          last_seq INT NOT NULL,
+          PRIMARY KEY (scope, last)
+        ) STRICT, WITHOUT ROWID;
+
         -- Which of a child's changes are merged.
         CREATE TABLE zz_child (
           scope INT NOT NULL,

@@ -183,6 +183,10 @@ struct SQLiteScopeStore: ScopeStore {
                 scope.key, upTo.rawValue, extent.merged?.site.key ?? 0, extent.merged?.lastSeq.rawValue ?? 0,
                 Data(ExtentRows.pack(extent.rows)),
             ])
+        if let (site, seq) = extent.released {
+            try db.cachedStatement(sql: "INSERT INTO zz_released VALUES (?, ?, ?, ?)")
+                .execute(arguments: [scope.key, upTo.rawValue, site.key, seq.rawValue])
+        }
         try db.cachedStatement(sql: "UPDATE zz_scope SET log_end = ? WHERE scope = ?")
             .execute(arguments: [upTo.rawValue, scope.key])
         logEnd = upTo
@@ -195,14 +199,16 @@ struct SQLiteScopeStore: ScopeStore {
                 arguments: [scope.key, site.key]) ?? 0)
     }
 
-    func logEnd(beforeChangesOf site: SiteID, after seq: Seq) throws -> Position? {
-        guard let first = try Int64.fetchOne(
-            db, sql: "SELECT min(last) FROM zz_extent WHERE scope = ? AND site = ? AND last_seq > ?",
-            arguments: [scope.key, site.key, seq.rawValue])
-        else { return nil }
-        let before = try Int64.fetchOne(
-            db, sql: "SELECT max(last) FROM zz_extent WHERE scope = ? AND last < ?", arguments: [scope.key, first])
-        return Position(before ?? 0)
+    func mergedSeq(of site: SiteID, at position: Position) throws -> Seq? {
+        try Int64.fetchOne(
+            db.cachedStatement(
+                sql: """
+                    SELECT iif(extent.site = ?3, extent.last_seq, released.last_seq) FROM
+                      (SELECT * FROM zz_extent WHERE scope = ?1 AND last >= ?2 ORDER BY last LIMIT 1) AS extent
+                      LEFT JOIN zz_released AS released ON released.scope = extent.scope AND released.last = extent.last AND released.site = ?3
+                    """),
+            arguments: [scope.key, position.rawValue, site.key]
+        ).map { Seq($0) }
     }
 
     mutating func count(_ counts: CellCounts, sent: Int, of site: SiteID, upTo: Seq) throws {

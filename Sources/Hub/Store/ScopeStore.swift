@@ -7,6 +7,8 @@ import Shared
 struct Extent {
     /// The child whose segment was merged, and up to which seq; nil for decisions and pulls.
     var merged: (site: SiteID, lastSeq: Seq)?
+    /// The child whose segment was merged after later ones, and its last seq: that was in quarantine.
+    var released: (site: SiteID, lastSeq: Seq)?
     var rows: [(form: FormNumber, row: RowID)] = []
 }
 
@@ -55,8 +57,9 @@ protocol ScopeStore {
     mutating func note(_ cell: TakenCell, _ form: Form, _ row: RowID, group: Int, epoch: Int) throws
     /// A page that was taken back covers these groups of a row up to a child's seq.
     mutating func cover(_ form: Form, _ row: RowID, groups: [Int], by site: SiteID, upTo seq: Seq) throws
-    /// Where the log ended before the first change of `site` after `seq` was merged; nil when there is none.
-    func logEnd(beforeChangesOf site: SiteID, after seq: Seq) throws -> Position?
+    /// The last seq of the child's segment whose merge has this position in its transaction, be it one that was released from
+    /// quarantine; nil where none of its has.
+    func mergedSeq(of site: SiteID, at position: Position) throws -> Seq?
     mutating func count(_ counts: CellCounts, sent: Int, of site: SiteID, upTo: Seq) throws
     /// Stores what the rules say of these rows, instead of what they said before.
     mutating func replaceFindings(_ form: Form, rows: [RowID], with findings: [Finding]) throws
