@@ -168,6 +168,25 @@ import Testing
         #expect(try stage.value("ministry", "home_address") == "读不懂")
     }
 
+    /// The copy is older than the school's first sync: its segments lie in the inbox of a hub that has never heard of the school, and
+    /// must neither stop the merges of others nor be lost.
+    @Test func aSchoolThatTheDatabaseHasForgotten() async throws {
+        let world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: ["A1"])
+        try world.backup("ministry")
+        let (form, row) = try #require(try world.node("A1").addExamples(author: "A1", school: "A")["general.student.attribute"])
+        try await world.settle()
+        try world.node("A1").change(form, row, [try form.field(named: "home_address"): .text("还没有合并")], author: "A1")
+        try await world.sync("A1")
+        _ = try await world.session("province").run(pull: false)
+
+        try world.restore("ministry", .database)
+        try await MergeWorker(world.hub("ministry")).drain()
+        #expect(try world.hub("ministry").epoch == 2)
+        try await world.settle()
+        #expect(try world.hub("ministry").values(form, row)?[form.field(named: "home_address")] == .text("还没有合并"))
+        #expect(Set(try world.digests(school: "A").values).count == 1)
+    }
+
     // MARK: random histories
 
     static var isLong: Bool { ProcessInfo.processInfo.environment["ZZSYNC_COUNTS"] == "long" }

@@ -61,10 +61,13 @@ extension HubHome {
     /// Whether the database knows less than what was merged or shown from it.
     func isBehindInbox() throws -> Bool {
         let ends = try look { db in
-            try Row.fetchAll(db, sql: "SELECT scope, log_end FROM zz_scope").map { ($0["scope"] as Int64, $0["log_end"] as Int64) }
+            Dictionary(
+                uniqueKeysWithValues: try Row.fetchAll(db, sql: "SELECT scope, log_end FROM zz_scope").map {
+                    (ScopeID(key: $0["scope"]), Position($0["log_end"] as Int64))
+                })
         }
-        let served = try inbox.served()
-        return ends.contains { scope, end in (served[ScopeID(key: scope)] ?? .none) > Position(end) }
+        // A school that came after the copy is unknown altogether.
+        return try inbox.served().contains { scope, position in position > ends[scope] ?? .none }
     }
 }
 
