@@ -187,6 +187,54 @@ import Testing
         #expect(Set(try world.digests(school: "A").values).count == 1)
     }
 
+    /// The hub was put back between a child's hello and its upload: what the copy lacks of the child's must be merged first, with what its
+    /// authors had seen of the log that survives. Taken at once it would count all before it as merged, and that was lost.
+    @Test func aHubPutBackInTheMiddleOfASync() async throws {
+        let stage = try await Stage()
+        try stage.world.backup("province")
+        try stage.write("A1", "home_address", "备份以后")
+        try await stage.world.sync("A1")
+        try stage.write("A2", "household_address", "别人的")
+        try await stage.world.sync("A2")
+        let (folder, province) = (stage.world.folder, try stage.world.hub("province"))
+        try HomeCopy.take(province.directory, to: "\(folder)/put-back")
+        try HomeCopy.putBack("\(folder)/province.copy", to: "\(folder)/put-back", .database)
+        let putBack = try HubHome.open("\(folder)/put-back", catalogue: Embedded.catalogue)
+        #expect(putBack.epoch == 2)
+
+        try stage.write("A1", "guardian_name", "还原之前")
+        let session = try stage.world.session("A1")
+        let line = Straddling(
+            hello: stage.world.hubs["province"]!.endpoint, rest: HubEndpoint(HubService(putBack, worker: MergeWorker(putBack))))
+        let client = HubClient(line, keys: session.replica.keys, hub: session.hub, label: "province")
+        let straddling = SyncSession(replica: session.replica, client: client, hub: session.hub)
+        let scope = try #require(try putBack.inbox.chains().first).scope
+        let head = try putBack.inbox.head(scope, session.replica.keys.site).last
+        let before = try await session.replica.database.read { try ScopeLink.load($0, scope)! }
+        let refused = await #expect(throws: Failure.self) { try await straddling.run(pull: false) }
+        #expect(refused?.kind == .busy)
+        #expect(try putBack.inbox.head(scope, session.replica.keys.site).last == head, "not taken")
+        let stopped = await #expect(throws: Failure.self) { try await straddling.run(push: false) }
+        #expect(stopped?.kind == .busy)
+        let after = try await session.replica.database.read { try ScopeLink.load($0, scope)! }
+        #expect(after.cursor == before.cursor && after.epoch == before.epoch, "no page of a log that both have not agreed on")
+
+        try stage.world.restore("province", .database)
+        try await stage.settleAndAgree()
+        for (field, text) in [("home_address", "备份以后"), ("household_address", "别人的"), ("guardian_name", "还原之前")] {
+            #expect(try stage.value("ministry", field) == text)
+        }
+    }
+
+    /// The hub that answers a hello is not the one that the rest of the sync meets.
+    private struct Straddling: Transport {
+        let hello: HubEndpoint
+        let rest: HubEndpoint
+        func send(_ request: WireRequest) async throws(Failure) -> WireReply {
+            await (request.target.hasPrefix("/v1/hello") ? hello : rest).answer(request)
+        }
+    }
+
     // MARK: random histories
 
     static var isLong: Bool { ProcessInfo.processInfo.environment["ZZSYNC_COUNTS"] == "long" }

@@ -25,6 +25,8 @@ package struct HubEndpoint: Sendable {
         package let size: Int
         /// What its authors had seen of this hub, where that is less than the segment says.
         package let cut: Position?
+        /// In which the child and this hub agreed last on what both have.
+        package let epoch: Int
     }
 
     /// Answers any call whose body is at hand; an upload's body starts at its offset.
@@ -143,7 +145,7 @@ package struct HubEndpoint: Sendable {
         return .open(
             Upload(
                 target: request.target, scope: scope, site: site, first: first, last: last, part: part, offset: offset,
-                size: size, cut: path.integer("cut").map { Position(max(0, $0)) }))
+                size: size, cut: path.integer("cut").map { Position(max(0, $0)) }, epoch: Int(path.integer("epoch") ?? 1)))
     }
 
     /// Bytes up to `end` lie in the spool, fsynced: a whole segment is checked and stored.
@@ -151,7 +153,7 @@ package struct HubEndpoint: Sendable {
         do {
             if end == upload.size {
                 try await service.complete(
-                    upload.part, scope: upload.scope, site: upload.site, first: upload.first, last: upload.last, cut: upload.cut)
+                    upload.part, scope: upload.scope, site: upload.site, first: upload.first, last: upload.last, cut: upload.cut, epoch: upload.epoch)
             }
             return signed(
                 200, WireJSON.encode(UploadReply(offset: end, received: end == upload.size)), target: upload.target)

@@ -179,14 +179,16 @@ package struct HubService: Sendable {
 
     /// A whole upload lies in the spool: check it, store it durably, wake the worker.
     package func complete(
-        _ part: String, scope: ScopeID, site: KnownSite, first: Seq, last: Seq, cut: Position? = nil
+        _ part: String, scope: ScopeID, site: KnownSite, first: Seq, last: Seq, cut: Position?, epoch: Int
     ) async throws {
         guard let data = FileManager.default.contents(atPath: part) else {
             throw WireError(.internalError, "the upload is gone from the spool")
         }
         defer { try? FileManager.default.removeItem(atPath: part) }
+        try await home.refreshEpoch()
+        guard epoch == home.epoch else { throw Inbox.isOfAnotherEpoch(epoch, home.epoch) }
         try home.inbox.store(
-            Array(data), scope: scope, site: site.site, first: first, last: last, key: site.signingKey, cut: cut, now: now())
+            Array(data), scope: scope, site: site.site, first: first, last: last, key: site.signingKey, cut: cut, epoch: epoch, now: now())
         KillPoint.reach("push.stored", in: home.directory)
         await worker.wake()
     }

@@ -32,6 +32,11 @@ extension Inbox {
         }
     }
 
+    /// The newest epoch that was begun here.
+    func epoch() throws -> Int { try database.read { try Self.epoch($0) } }
+
+    static func epoch(_ db: Database) throws -> Int { try Int.fetchOne(db, sql: "SELECT max(epoch) FROM begun") ?? 1 }
+
     // MARK: who went on as whom
 
     /// One that is introduced again is noted once.
@@ -73,10 +78,12 @@ extension Inbox {
         }
     }
 
-    /// Segments that the database does not have wait until their child has told with which cursor they are to be judged; those in
-    /// quarantine too, for one that is released counts all before it as merged.
-    func awaitAgreement(after merged: [(scope: ScopeID, site: SiteID, seq: Seq)]) throws {
+    /// Begins an epoch: from here on no segment is taken whose child has not agreed in it. Those that the database does not have wait until
+    /// their child has told with which cursor they are to be judged; those in quarantine too, for one that is released counts all
+    /// before it as merged.
+    func begin(_ epoch: Int, after merged: [(scope: ScopeID, site: SiteID, seq: Seq)]) throws {
         try database.write { db in
+            try db.execute(sql: "INSERT OR IGNORE INTO begun VALUES (?)", arguments: [epoch])
             for chain in merged {
                 try db.execute(
                     sql: """

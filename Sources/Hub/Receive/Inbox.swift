@@ -75,6 +75,8 @@ package final class Inbox: Sendable {
                     ) STRICT;
                     -- Up to where the log was merged or shown: the database never knows less, unless it was put back.
                     CREATE TABLE IF NOT EXISTS served (scope INT PRIMARY KEY NOT NULL, position INT NOT NULL) STRICT, WITHOUT ROWID;
+                    -- The epochs that this hub began, each noted before anyone was told.
+                    CREATE TABLE IF NOT EXISTS begun (epoch INTEGER PRIMARY KEY NOT NULL) STRICT;
                     -- Who went on as whom: without that the database, put back, would not know whose segments lie here.
                     CREATE TABLE IF NOT EXISTS incarnation (
                       number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -143,6 +145,12 @@ package final class Inbox: Sendable {
         WireError(.outOfChain, "the hub holds other changes \(first)-\(last) of this site: a copy of it has spoken meanwhile; say hello again")
     }
 
+    /// This hub was put back between the child's hello and its upload: nobody has told what the authors had seen of this log, and what is
+    /// lost of the child's here must be merged first.
+    static func isOfAnotherEpoch(_ epoch: Int, _ begun: Int) -> WireError {
+        WireError(.outOfChain, "the segment comes from epoch \(epoch), this hub is in epoch \(begun) since; say hello again")
+    }
+
     package func head(_ scope: ScopeID, _ site: SiteID) throws -> ChainHead {
         try database.read { try Self.head($0, scope, site) }
     }
@@ -183,10 +191,13 @@ package final class Inbox: Sendable {
 
     /// Checks a whole upload and stores it durably.
     ///
+    /// - Parameters:
+    ///   - cut: up to where its authors had seen the log that survives here, if that is less than the segment says.
+    ///   - epoch: in which the child and this hub agreed on that.
     /// - Throws: `WireError`: `badSegment` for bytes that fail their checks, `outOfChain` for a segment that does not follow
-    ///   the last one held. A segment that is held already is no error.
+    ///   the last one held, or whose child has not agreed in this epoch. A segment that is held already is no error.
     package func store(
-        _ bytes: [UInt8], scope: ScopeID, site: SiteID, first: Seq, last: Seq, key: [UInt8], cut: Position? = nil, now: Int64
+        _ bytes: [UInt8], scope: ScopeID, site: SiteID, first: Seq, last: Seq, key: [UInt8], cut: Position? = nil, epoch: Int = 1, now: Int64
     ) throws {
         let verified: VerifiedSegment
         do {
@@ -210,6 +221,9 @@ package final class Inbox: Sendable {
             guard first == head.last.advanced(by: 1), header.previousHash == head.chain else {
                 throw WireError(.outOfChain, "segment \(first)-\(last) does not follow \(head.last), the last one held")
             }
+            // In the transaction, for an epoch may begin at any moment.
+            let begun = try Self.epoch(db)
+            guard epoch >= begun else { throw Self.isOfAnotherEpoch(epoch, begun) }
             try db.execute(
                 sql: """
                     INSERT INTO received (scope, site, first, last, chain, received_at, state, cursor, bytes)

@@ -19,36 +19,32 @@ import Shared
 extension HubHome {
     /// - Parameter known: the highest epoch that someone else has heard of.
     package func startEpoch(above known: Int = 0) throws {
-        // First, and repeatable: what the database lost is not merged.
-        let (merged, released) = try look { db in
+        let (merged, released, used) = try look { db in
             (
                 try inbox.chains().map { ($0.scope, $0.site, try Incarnations.lastMerge(db, scope: $0.scope, of: $0.site).seq) },
-                try inbox.mergedFromQuarantine().filter { try MergeWorker.mergedFromQuarantine(db, $0) == nil }
+                try inbox.mergedFromQuarantine().filter { try MergeWorker.mergedFromQuarantine(db, $0) == nil },
+                max(Int(try Meta.integer(db, "epoch") ?? 1), Position(try Int64.fetchOne(db, sql: "SELECT max(log_end) FROM zz_scope") ?? 0).epoch)
             )
         }
-        try inbox.awaitAgreement(after: merged)
-        try inbox.releaseAgain(released)
         // The same copy may be put back twice: the inbox knows of the first time.
-        let served = try inbox.served().values.map(\.epoch).max() ?? 0
+        let next = max(known, used, try inbox.epoch()) + 1
+        // First, repeatable, and before anyone is told: what the database lost is not merged, and what is of an older epoch is not taken any more.
+        try inbox.begin(next, after: merged)
+        try inbox.releaseAgain(released)
         let incarnations = try inbox.incarnations()
-        let (next, scopes) = try database.write { db in
-            let ends = try Row.fetchAll(db, sql: "SELECT scope, log_end FROM zz_scope").map {
-                (ScopeID(key: $0["scope"]), Position($0["log_end"] as Int64))
-            }
-            let next = max(known, served, ends.map(\.1.epoch).max() ?? 0, Int(try Meta.integer(db, "epoch") ?? 1)) + 1
+        try database.write { db in
+            // Two children may have told at once.
+            guard try Meta.integer(db, "epoch") ?? 1 < next else { return }
             try Meta.set(db, "epoch", next)
             try Incarnation.notePutBack(db)
             try Incarnations.enrolAgain(db, known: incarnations)
             // Every log goes on in the new epoch, whoever writes next.
-            for (scope, _) in ends {
-                var store = try SQLiteScopeStore(db, scope: scope)
+            for scope in try Int64.fetchAll(db, sql: "SELECT scope FROM zz_scope") {
+                var store = try SQLiteScopeStore(db, scope: ScopeID(key: scope))
                 try store.append(Extent(), upTo: Position(epoch: next, counter: 1))
             }
-            return (next, ends.map(\.0))
         }
         KillPoint.reach("epoch.commit", in: directory)
-        // Before anyone is told.
-        for scope in scopes { try inbox.noteServed(scope, Position(epoch: next, counter: 1)) }
         set(epoch: next)
     }
 
@@ -60,14 +56,18 @@ extension HubHome {
 
     /// Whether the database knows less than what was merged or shown from it.
     func isBehindInbox() throws -> Bool {
-        let ends = try look { db in
-            Dictionary(
-                uniqueKeysWithValues: try Row.fetchAll(db, sql: "SELECT scope, log_end FROM zz_scope").map {
-                    (ScopeID(key: $0["scope"]), Position($0["log_end"] as Int64))
-                })
+        let (ends, epoch) = try look { db in
+            (
+                Dictionary(
+                    uniqueKeysWithValues: try Row.fetchAll(db, sql: "SELECT scope, log_end FROM zz_scope").map {
+                        (ScopeID(key: $0["scope"]), Position($0["log_end"] as Int64))
+                    }),
+                Int(try Meta.integer(db, "epoch") ?? 1)
+            )
         }
-        // A school that came after the copy is unknown altogether.
-        return try inbox.served().contains { scope, position in position > ends[scope] ?? .none }
+        if try inbox.epoch() > epoch { return true }
+        // A school that came after the copy is unknown altogether, until it comes again; an epoch that was begun since knows that.
+        return try inbox.served().contains { scope, position in ends[scope].map { position > $0 } ?? (position.epoch >= epoch) }
     }
 }
 

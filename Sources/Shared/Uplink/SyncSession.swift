@@ -218,7 +218,7 @@ package struct SyncSession: Sendable {
             let isBroken = after == received && standing.partLast == segment.last.rawValue
             let reply = try await client.putSegment(
                 scope, replica.keys.site, segment.first, segment.last, bytes: segment.bytes,
-                from: isBroken ? standing.partOffset ?? 0 : 0, cut: segment.cut)
+                from: isBroken ? standing.partOffset ?? 0 : 0, cut: segment.cut, epoch: link.epoch)
             guard reply.received else {
                 throw Failure(
                     .noConnection, "The hub holds only part of segment \(segment.first)-\(segment.last).",
@@ -291,6 +291,9 @@ package struct SyncSession: Sendable {
             let summary = try await write { db in
                 _ = try replica.seal(db, scope: scope, now: now)
                 var link = try ScopeLink.load(db, scope)!
+                guard page.logEnd.epoch == link.epoch else {
+                    throw Failure(.busy, "The hub has begun a new epoch since it said hello.", next: "Nothing is lost; sync again.")
+                }
                 let merged = max(link.merged, page.merged[replica.keys.site] ?? .none)
                 let summary = try replica.apply(db, scope: scope, body: body, page: page, merged: merged, now: now)
                 link.cursor = page.upTo

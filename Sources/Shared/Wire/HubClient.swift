@@ -139,7 +139,7 @@ extension HubClient {
     /// - Returns: the hub's last word: `received`, or the offset to continue at.
     /// - Throws: `Failure(.noConnection)` when the line does not come back; what arrived stays at the hub.
     package func putSegment(
-        _ scope: ScopeID, _ site: SiteID, _ first: Seq, _ last: Seq, bytes: [UInt8], from offset: Int = 0, cut: Position? = nil
+        _ scope: ScopeID, _ site: SiteID, _ first: Seq, _ last: Seq, bytes: [UInt8], from offset: Int = 0, cut: Position? = nil, epoch: Int = 1
     ) async throws(Failure) -> UploadReply {
         precondition(!bytes.isEmpty, "there is no empty segment")
         let target = WirePath.segment(scope, site, first, last, bytes)
@@ -150,7 +150,7 @@ extension HubClient {
             var failure: Failure?
             var isWrongOffset = false
             do throws(CallError) {
-                standing = try await put(target, bytes, from: start, cut: cut)
+                standing = try await put(target, bytes, from: start, cut: cut, epoch: epoch)
             } catch {
                 // Three ways to lose the place: the line broke, the hub failed, the hub holds another offset.
                 isWrongOffset = error.refusal?.code == .wrongOffset
@@ -172,9 +172,9 @@ extension HubClient {
     }
 
     private func put(
-        _ target: String, _ bytes: [UInt8], from offset: Int, cut: Position?
+        _ target: String, _ bytes: [UInt8], from offset: Int, cut: Position?, epoch: Int
     ) async throws(CallError) -> UploadReply {
-        let target = "\(target)&offset=\(offset)&size=\(bytes.count)" + (cut.map { "&cut=\($0.rawValue)" } ?? "")
+        let target = "\(target)&offset=\(offset)&size=\(bytes.count)" + (cut.map { "&cut=\($0.rawValue)" } ?? "") + (epoch > 1 ? "&epoch=\(epoch)" : "")
         let request = WireRequest(
             .put, target, headers: ["Content-Type": "application/octet-stream"], body: bytes, uploadOffset: offset)
         let reply = try await exchange(request)
