@@ -125,7 +125,7 @@ import Testing
     @Test func droppedTriggersAreFoundAndRowsMarkedAgain() throws {
         try DatabaseQueue(path: NodeHome.databasePath(folder)).write { db in
             try db.execute(sql: "INSERT INTO general_major (id, major_number) VALUES (7, 'A')")
-            try db.execute(sql: "DELETE FROM zz_mark; DROP TRIGGER zz_update_general_major")
+            try db.execute(sql: "DELETE FROM zz_mark; DROP TRIGGER zz_update_general_major_1")
             try db.execute(sql: "UPDATE general_major SET major_number = 'B'")
         }
         let (_, repairs) = try NodeHome.open(folder, catalogue: node.catalogue)

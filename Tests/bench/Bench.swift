@@ -79,7 +79,7 @@ func milliseconds(_ body: () async throws -> Void) async rethrows -> Double {
         print("figure".padding(toLength: Table.nameWidth, withPad: " ", startingAt: 0), "       ours       plain unit           ratio   goal")
         let bench = try Measures(folder: folder)
         let parts: [(String, (inout Table) async throws -> Void)] = [
-            ("capture", bench.capture), ("wire", bench.wire), ("merge", bench.merge), ("pull", bench.pull), ("storage", bench.storage),
+            ("capture", bench.capture), ("wire", bench.wire), ("merge", bench.merge), ("edits", bench.singleEdits), ("pull", bench.pull), ("storage", bench.storage),
             ("processes", bench.processes), ("linear", bench.linear), ("province", bench.province),
         ]
         for (name, part) in parts where words.count < 2 || words.dropFirst().contains(name) { try await part(&table) }

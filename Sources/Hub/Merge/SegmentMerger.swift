@@ -96,64 +96,90 @@ struct SegmentMerger {
         _ form: Form, _ changes: FormChanges, _ indices: [Int], firstSeq: Seq?, by: [Provenance], releasedUpTo last: Seq?, cursor: Position,
         into store: inout Store, next: inout Position, extent: inout Extent, report: inout MergeReport
     ) throws {
-        let context = JudgeContext(hub: hub, now: now, parentIncarnation: parentIncarnation, policies: policies)
-        let columns = form.fields.map { changes.fields.firstIndex(of: $0.number) }
+        let batch = Batch(
+            form: form, changes: changes, columns: form.fields.map { changes.fields.firstIndex(of: $0.number) }, firstSeq: firstSeq, by: by,
+            releasedUpTo: last, cursor: cursor, context: JudgeContext(hub: hub, now: now, parentIncarnation: parentIncarnation, policies: policies))
         var rows = try store.load(form, indices.map { changes.rows[$0] })
-        var changed: [RowID: MergeRow] = [:]
+        var moved: Set<RowID> = []
         for index in indices {
             let id = changes.rows[index]
-            var row = changed[id] ?? rows.removeValue(forKey: id) ?? MergeRow(form: form, id: id)
-            let casesBefore = row.cases.count + (row.rowCase == nil ? 0 : 1)
-            row.moved = false
-            row.mutants = mutants
-            row.counts = CellCounts()
-            var change = IncomingChange(
-                by: by[Int(changes.stamps[index])], cursor: cursor,
-                groups: groups(form, changes, index, columns, present: row.values), life: changes.life[index])
-            if let last { try row.dropOvertaken(&change) { try store.mergedSeq(of: $0, at: $1) ?? .none > last } }
-            let told = change
-            if let firstSeq, case .child(let site) = change.by.writer {
-                row.dropCovered(&change, firstSeq.advanced(by: index), try store.covered(form, id, by: site))
-            }
-            let apart = row.apart(change, context)
-            row.judge(change, at: next, context)
-            if row.moved, let apart { report.apart.append(apart) }
-            if firstSeq != nil { row.showAgain(told) }
-            if row.moved {
-                next = next.advanced(by: 1)
-                extent.rows.append((form.number, id))
-                changed[id] = row
-            } else {
-                rows[id] = row                  // the segment may have another change of it
-            }
-            report.rows += 1
-            report.counts += row.counts
-            report.casesOpened += max(0, row.cases.count + (row.rowCase == nil ? 0 : 1) - casesBefore)
+            // In place: to copy a row is to copy its forty cells.
+            try judge(&rows[id, default: MergeRow(form: form, id: id)], index, of: batch, at: next, store: store, report: &report)
+            guard rows[id]!.moved else { continue }
+            next = next.advanced(by: 1)
+            extent.rows.append((form.number, id))
+            moved.insert(id)
         }
-        for id in changed.keys { changed[id]!.moved = true }
-        for row in changed.values {
+        try save(moved.sorted().map { rows[$0]! }, form, into: &store, report: &report)
+    }
+
+    /// What the changes of one form have in common.
+    private struct Batch {
+        let form: Form
+        let changes: FormChanges
+        /// Of each field of the form.
+        let columns: [Int?]
+        let firstSeq: Seq?
+        let by: [Provenance]
+        /// The last seq of a segment released from quarantine.
+        let releasedUpTo: Seq?
+        let cursor: Position
+        let context: JudgeContext
+    }
+
+    /// Leaves in the row whether it moved.
+    private func judge(
+        _ row: inout MergeRow, _ index: Int, of batch: Batch, at next: Position, store: some ScopeStore, report: inout MergeReport
+    ) throws {
+        let (changes, casesBefore) = (batch.changes, row.openCases)
+        row.moved = false
+        row.mutants = mutants
+        row.counts = CellCounts()
+        var change = IncomingChange(
+            by: batch.by[Int(changes.stamps[index])], cursor: batch.cursor, groups: groups(batch, index, present: row.values),
+            life: changes.life[index])
+        if let last = batch.releasedUpTo { try row.dropOvertaken(&change) { try store.mergedSeq(of: $0, at: $1) ?? .none > last } }
+        let told = change
+        if let firstSeq = batch.firstSeq, case .child(let site) = change.by.writer {
+            row.dropCovered(&change, firstSeq.advanced(by: index), try store.covered(batch.form, row.id, by: site))
+        }
+        let apart = row.apart(change, batch.context)
+        row.judge(change, at: next, batch.context)
+        if row.moved, let apart { report.apart.append(apart) }
+        if batch.firstSeq != nil { row.showAgain(told) }
+        report.rows += 1
+        report.counts += row.counts
+        report.casesOpened += max(0, row.openCases - casesBefore)
+    }
+
+    /// - Parameter rows: in the order of their ids, so that cases are numbered alike everywhere.
+    private func save<Store: ScopeStore>(_ rows: [MergeRow], _ form: Form, into store: inout Store, report: inout MergeReport) throws {
+        var rows = rows
+        for index in rows.indices { rows[index].moved = true }          // by an earlier change of the segment than its last
+        for row in rows {
             report.formerKeys[form.number, default: []].formUnion(row.formerKeys)
             report.rulings += row.rulings.map { RowRuling(form: form, row: row.id, ruling: $0) }
         }
-        try store.save(changed.values.sorted { $0.id < $1.id })          // so that cases are numbered alike everywhere
+        try store.save(rows)
     }
 
     /// The change cut into this hub's groups. A field of a group that the change does not carry keeps its present value.
-    private func groups(
-        _ form: Form, _ changes: FormChanges, _ index: Int, _ columns: [Int?], present: [Value]
-    ) -> [(group: Int, values: [Value])] {
+    private func groups(_ batch: Batch, _ index: Int, present: [Value]) -> [(group: Int, values: [Value])] {
+        let (form, changes) = (batch.form, batch.changes)
         let mask = changes.masks[index]
         return form.groups.indices.compactMap { group in
             guard !(form.groups[group].mask & mask).isEmpty else { return nil }
             return (group, form.groups[group].fields.map { field in
                 guard mask.contains(form.fields[field].number) else { return present[field] }
-                return columns[field].map { changes.columns[$0][index] } ?? .null
+                return batch.columns[field].map { changes.columns[$0][index] } ?? .null
             })
         }
     }
 }
 
 extension MergeRow {
+    fileprivate var openCases: Int { cases.count + (rowCase == nil ? 0 : 1) }
+
     /// Takes out of a change that comes again what pages of the lost log cover.
     fileprivate mutating func dropCovered(_ change: inout IncomingChange, _ seq: Seq, _ covered: [Int: Seq]) {
         let before = change.groups.count

@@ -89,16 +89,18 @@ struct RowMeta {
         return (hasRowCase, disputed)
     }
 
+    /// The first of the places where most cells stand. Nearly all rows have one or two: a list is faster than a dictionary.
     private static func mostCommon(_ entries: [Entry]) -> (at: Position, by: Int64) {
-        var counts: [[Int64]: Int] = [:]
-        var best = (count: 0, key: [Int64(0), 0])
+        var places: [(at: Position, by: Int64, count: Int)] = []
         for entry in entries where !entry.isForeign {
-            let key = [entry.written.rawValue, entry.stamp]
-            let count = (counts[key] ?? 0) + 1
-            counts[key] = count
-            if count > best.count { best = (count, key) }
+            if let known = places.firstIndex(where: { $0.at == entry.written && $0.by == entry.stamp }) {
+                places[known].count += 1
+            } else {
+                places.append((entry.written, entry.stamp, 1))
+            }
         }
-        return (Position(best.key[0]), best.key[1])
+        let most = places.map(\.count).max()
+        return places.first { $0.count == most }.map { ($0.at, $0.by) } ?? (.none, 0)
     }
 }
 

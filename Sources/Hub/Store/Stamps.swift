@@ -8,12 +8,18 @@ struct Stamps {
     private let db: Database
     private var numbers: [Provenance: Int64] = [:]
     private var provenances: [Int64: Provenance] = [:]
+    /// Most cells of a row have the same: comparing is cheaper than hashing.
+    private var last: (provenance: Provenance, number: Int64) = (MergeRow.nobody, 0)
 
     /// Lives as long as one transaction: what it caches may be rolled back.
     init(_ db: Database) { self.db = db }
 
     mutating func number(_ provenance: Provenance) throws -> Int64 {
-        if let known = numbers[provenance] { return known }
+        if last.provenance == provenance { return last.number }
+        if let known = numbers[provenance] {
+            last = (provenance, known)
+            return known
+        }
         let arguments: StatementArguments = [
             Self.key(provenance.writer), provenance.stamp.origin.key, provenance.stamp.author, provenance.stamp.time,
         ]
@@ -31,7 +37,11 @@ struct Stamps {
     /// Stamp 0 is nobody: a cell that was never written.
     mutating func provenance(_ number: Int64) throws -> Provenance {
         if number == 0 { return MergeRow.nobody }
-        if let known = provenances[number] { return known }
+        if last.number == number { return last.provenance }
+        if let known = provenances[number] {
+            last = (known, number)
+            return known
+        }
         guard let row = try Row.fetchOne(
             db.cachedStatement(sql: "SELECT writer, origin, author, time, clamped FROM zz_stamp WHERE stamp = ?"), arguments: [number])
         else {

@@ -141,47 +141,32 @@ package enum NodeSchema {
         }
     }
 
+    private static let author = "coalesce((SELECT name FROM zz_author), '\(outsideProgram)')"
+
+    private static func mark(_ values: String, life: String) -> String {
+        """
+          INSERT INTO zz_mark (form, id, fields_low, fields_high, life, author, time)
+          VALUES (\(values), \(author), unixepoch())
+          ON CONFLICT (form, id) DO UPDATE SET fields_low = fields_low | excluded.fields_low,
+            fields_high = fields_high | excluded.fields_high, life = \(life), author = excluded.author, time = excluded.time;
+        """
+    }
+
     static func triggers(_ form: Form) -> [Trigger] {
         if SystemForms.isSystem(form.number) { return guards(form) }
-        let author = "coalesce((SELECT name FROM zz_author), '\(outsideProgram)')"
         let all = form.allFields
-        func upsert(_ values: String, life: String) -> String {
-            """
-              INSERT INTO zz_mark (form, id, fields_low, fields_high, life, author, time)
-              \(values)
-              ON CONFLICT (form, id) DO UPDATE SET fields_low = fields_low | excluded.fields_low,
-                fields_high = fields_high | excluded.fields_high, life = \(life), author = excluded.author, time = excluded.time;
-            """
-        }
-        // Parentheses around each shift: in SQLite << and | have one precedence.
-        func changed(_ numbers: ClosedRange<Int>) -> String {
-            let bits = form.fields.filter { numbers.contains($0.number) }.map {
-                "((OLD.\($0.id) IS NOT NEW.\($0.id)) << \($0.number - numbers.lowerBound))"
-            }
-            return bits.isEmpty ? "0" : bits.joined(separator: " | ")
-        }
         let insert = Trigger(
             name: "zz_insert_\(form.table)",
             sql: """
                 CREATE TRIGGER zz_insert_\(form.table) AFTER INSERT ON \(form.table) BEGIN
-                \(upsert("VALUES (\(form.number), NEW.id, \(all.low), \(all.high), 1, \(author), unixepoch())", life: "1"))
-                END
-                """)
-        let update = Trigger(
-            name: "zz_update_\(form.table)",
-            sql: """
-                CREATE TRIGGER zz_update_\(form.table) AFTER UPDATE ON \(form.table) BEGIN
-                \(upsert("""
-                SELECT \(form.number), NEW.id, low, high, 0, \(author), unixepoch()
-                  FROM (SELECT \(changed(1...63)) AS low, \(changed(64...126)) AS high) WHERE low <> 0 OR high <> 0
-                """, life: "life"))
+                \(mark("\(form.number), NEW.id, \(all.low), \(all.high), 1", life: "1"))
                 END
                 """)
         let delete = Trigger(
             name: "zz_delete_\(form.table)",
             sql: """
                 CREATE TRIGGER zz_delete_\(form.table) AFTER DELETE ON \(form.table) BEGIN
-                \(upsert("VALUES (\(form.number), OLD.id, 0, 0, 2, \(author), unixepoch())", life: "2"))
+                \(mark("\(form.number), OLD.id, 0, 0, 2", life: "2"))
                 END
                 """)
         let fixedID = Trigger(
@@ -191,7 +176,33 @@ package enum NodeSchema {
                   SELECT RAISE(ABORT, 'the id of a row cannot be changed; delete the row and insert another');
                 END
                 """)
-        return [insert, update, delete, fixedID]
+        return [insert, delete, fixedID] + updates(form)
+    }
+
+    /// Fields of one update trigger. A statement compiles the triggers of the columns that it names and compares each of their columns:
+    /// one trigger over 30 columns cost an edit of one column as much again as the edit itself, one a column costs memory.
+    private static let updateFields = 8
+
+    private static func updates(_ form: Form) -> [Trigger] {
+        stride(from: 0, to: form.fields.count, by: updateFields).map { start in
+            let fields = form.fields[start..<min(start + updateFields, form.fields.count)]
+            // Parentheses around each shift: in SQLite << and | have one precedence.
+            func changed(_ numbers: ClosedRange<Int>) -> String {
+                let bits = fields.filter { numbers.contains($0.number) }.map {
+                    "((OLD.\($0.id) IS NOT NEW.\($0.id)) << \($0.number - numbers.lowerBound))"
+                }
+                return bits.isEmpty ? "0" : bits.joined(separator: " | ")
+            }
+            let name = "zz_update_\(form.table)_\(fields[start].number)"
+            return Trigger(
+                name: name,
+                sql: """
+                    CREATE TRIGGER \(name) AFTER UPDATE OF \(fields.map(\.id).joined(separator: ", ")) ON \(form.table)
+                    WHEN \(fields.map { "OLD.\($0.id) IS NOT NEW.\($0.id)" }.joined(separator: " OR ")) BEGIN
+                    \(mark("\(form.number), NEW.id, \(changed(1...63)), \(changed(64...126)), 0", life: "life"))
+                    END
+                    """)
+        }
     }
 
     /// The author of what a stranger's SQLite program writes.
