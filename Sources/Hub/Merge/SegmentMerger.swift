@@ -48,8 +48,9 @@ struct SegmentMerger {
         var extent = Extent()
         if header.lastSeq > newest { extent.merged = (site, header.lastSeq) } else { extent.released = (site, header.lastSeq) }
         let by = body.stamps.map { Provenance(writer: .child(site), stamp: $0, receivedAt: now) }
-        // Sealed before the child and this hub, which was put back, agreed on what both still have.
-        let comesAgain = header.epoch > 0 && header.epoch < epoch
+        // Sealed before the child and this hub, which was put back, agreed on what both still have; in epoch 0, if the child's first hello
+        // met a later one than the first.
+        let comesAgain = max(header.epoch, 1) < epoch
         var seq = header.firstSeq
         for changes in body.forms {
             guard let form = catalogue[number: changes.form] else { preconditionFailure("checked before the merge") }

@@ -1,0 +1,120 @@
+// Hubs put back from backups: what random histories and whole simulated countries found, each as small as it can be told.
+
+import Foundation
+import GRDB
+import Testing
+
+@testable import Hub
+@testable import Node
+@testable import Shared
+@testable import zzsync
+
+@Suite(.serialized) struct HubRestoreEdgeTests {
+    typealias Stage = RestoreTests.Stage
+
+    /// The copy is older than the school's first sync: its segments lie in the inbox of a hub that has never heard of the school, and
+    /// must neither stop the merges of others nor be lost.
+    @Test func aSchoolThatTheDatabaseHasForgotten() async throws {
+        let world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: ["A1"])
+        try world.backup("ministry")
+        let (form, row) = try #require(try world.node("A1").addExamples(author: "A1", school: "A")["general.student.attribute"])
+        try await world.settle()
+        try world.node("A1").change(form, row, [try form.field(named: "home_address"): .text("还没有合并")], author: "A1")
+        try await world.sync("A1")
+        _ = try await world.session("province").run(pull: false)
+
+        try world.restore("ministry", .database)
+        try await MergeWorker(world.hub("ministry")).drain()
+        #expect(try world.hub("ministry").epoch == 2)
+        try await world.settle()
+        #expect(try world.hub("ministry").values(form, row)?[form.field(named: "home_address")] == .text("还没有合并"))
+        #expect(Set(try world.digests(school: "A").values).count == 1)
+    }
+
+    /// The hub was put back between a child's hello and its upload: what the copy lacks of the child's must be merged first, with what its
+    /// authors had seen of the log that survives. Taken at once it would count all before it as merged, and that was lost.
+    @Test func aHubPutBackInTheMiddleOfASync() async throws {
+        let stage = try await Stage()
+        try stage.world.backup("province")
+        try stage.write("A1", "home_address", "备份以后")
+        try await stage.world.sync("A1")
+        try stage.write("A2", "household_address", "别人的")
+        try await stage.world.sync("A2")
+        let (folder, province) = (stage.world.folder, try stage.world.hub("province"))
+        try HomeCopy.take(province.directory, to: "\(folder)/put-back")
+        try HomeCopy.putBack("\(folder)/province.copy", to: "\(folder)/put-back", .database)
+        let putBack = try HubHome.open("\(folder)/put-back", catalogue: Embedded.catalogue)
+        #expect(putBack.epoch == 2)
+
+        try stage.write("A1", "guardian_name", "还原之前")
+        let session = try stage.world.session("A1")
+        let line = Straddling(
+            hello: stage.world.hubs["province"]!.endpoint, rest: HubEndpoint(HubService(putBack, worker: MergeWorker(putBack))))
+        let client = HubClient(line, keys: session.replica.keys, hub: session.hub, label: "province")
+        let straddling = SyncSession(replica: session.replica, client: client, hub: session.hub)
+        let scope = try #require(try putBack.inbox.chains().first).scope
+        let head = try putBack.inbox.head(scope, session.replica.keys.site).last
+        let before = try await session.replica.database.read { try ScopeLink.load($0, scope)! }
+        let refused = await #expect(throws: Failure.self) { try await straddling.run(pull: false) }
+        #expect(refused?.kind == .busy)
+        #expect(try putBack.inbox.head(scope, session.replica.keys.site).last == head, "not taken")
+        let stopped = await #expect(throws: Failure.self) { try await straddling.run(push: false) }
+        #expect(stopped?.kind == .busy)
+        let after = try await session.replica.database.read { try ScopeLink.load($0, scope)! }
+        #expect(after.cursor == before.cursor && after.epoch == before.epoch, "no page of a log that both have not agreed on")
+
+        try stage.world.restore("province", .database)
+        try await stage.settleAndAgree()
+        for (field, text) in [("home_address", "备份以后"), ("household_address", "别人的"), ("guardian_name", "还原之前")] {
+            #expect(try stage.value("ministry", field) == text)
+        }
+    }
+
+    /// The hub that answers a hello is not the one that the rest of the sync meets.
+    private struct Straddling: Transport {
+        let hello: HubEndpoint
+        let rest: HubEndpoint
+        func send(_ request: WireRequest) async throws(Failure) -> WireReply {
+            await (request.target.hasPrefix("/v1/hello") ? hello : rest).answer(request)
+        }
+    }
+
+    /// The whole home was put back, and nobody has told it: its next decision stands where the lost one stood, and is another record.
+    @Test func aDecisionAtThePositionOfALostOne() async throws {
+        let stage = try await Stage()
+        for who in ["A1", "A2"] { try stage.write(who, "home_address", who) }
+        for who in ["A1", "A2"] { try await stage.world.sync(who) }
+        try stage.world.backup("province")
+        for (time, text) in ["第一次决定", "第二次决定"].enumerated() {
+            let desk = OperatorDesk(try stage.world.hub("province"))
+            let open = try #require(desk.cases().first)
+            _ = try desk.set(open.number, [stage.form.field(named: "home_address"): .text(text)], Verdict(who: "操作员", reason: "核实"))
+            if time == 0 {
+                try await stage.world.sync("A1")
+                try stage.world.restore("province", .home)
+            }
+        }
+        try await stage.settleAndAgree()
+        #expect(try stage.cases().isEmpty && stage.cases("ministry").isEmpty, "nobody is asked about a record")
+        let records = try stage.world.hub("ministry").look { try String.fetchAll($0, sql: "SELECT result FROM system_decision") }
+        for text in ["第一次决定", "第二次决定"] { #expect(records.contains { $0.contains(text) }, "\(records)") }
+    }
+
+    /// What a child sealed before its first hello met a hub of a later epoch belongs to none: it comes again all the same when that hub is
+    /// put back, below what was written over it.
+    @Test func aChildWhoseFirstHelloMetALaterEpoch() async throws {
+        let world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: ["A1"])
+        try world.hub("province").startEpoch()
+        try world.backup("province")
+        let (form, row) = try #require(try world.node("A1").addExamples(author: "A1", school: "A")["general.student.attribute"])
+        let address = try form.field(named: "home_address")
+        try await world.sync("A1")
+        try world.node("A1").change(form, row, [address: .text("后来写的")], author: "A1")
+        try await world.sync("A1")
+
+        try world.restore("province", .home)
+        try await world.settle()
+        #expect(try world.hub("province").values(form, row)?[address] == .text("后来写的"))
+        #expect(Set(try world.digests(school: "A").values).count == 1)
+    }
+}
