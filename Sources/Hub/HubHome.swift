@@ -34,13 +34,16 @@ package final class HubHome: Sendable {
     /// Raised when the hub was put back from a backup.
     package var epoch: Int { epochNow.withLock { $0 } }
     private let epochNow: Mutex<Int>
+    /// Of the records that this program writes.
+    let idSeed: UInt64
 
     /// The files are read at start; a wrong one stops it.
     package static func policyFolder(_ directory: String) -> String { directory + "/policies" }
     package static func databasePath(_ directory: String) -> String { directory + "/hub.db" }
 
-    private init(_ directory: String, _ catalogue: Catalogue, _ database: DatabasePool, _ policyBook: PolicyBook) throws {
+    private init(_ directory: String, _ catalogue: Catalogue, _ database: DatabasePool, _ policyBook: PolicyBook, _ idSeed: UInt64?) throws {
         self.directory = directory
+        self.idSeed = idSeed ?? .random(in: 0...UInt64.max)
         self.catalogue = catalogue
         versions = CatalogueVersions(catalogue)
         self.database = database
@@ -70,8 +73,9 @@ package final class HubHome: Sendable {
     /// for a reader holds a thread that the readers of others need to give theirs back, and twenty schools at once stopped a hub.
     func look<T>(_ body: (Database) throws -> T) throws -> T { try database.writeWithoutTransaction(body) }
 
+    /// - Parameter idSeed: of the ids of the records that this program writes; nil draws one.
     package static func open(
-        _ directory: String, catalogue: Catalogue, now: ReplicaDatabase.Clock? = nil
+        _ directory: String, catalogue: Catalogue, now: ReplicaDatabase.Clock? = nil, idSeed: UInt64? = nil
     ) throws(Failure) -> HubHome {
         let path = databasePath(directory)
         let database = try ReplicaDatabase.open(path: path, kind: "hub", catalogue: catalogue, now: now)
@@ -81,7 +85,7 @@ package final class HubHome: Sendable {
             let locks = try CatalogueSwitch.lock(directory, database, versions, ["serve", "forward"])
             defer { withExtendedLifetime(locks) {} }
             let isSwitched = try locks != nil && database.write { try HubSwitch.run($0, versions) }
-            let home = try HubHome(directory, catalogue, database, policies)
+            let home = try HubHome(directory, catalogue, database, policies, idSeed)
             // This version may read what the last one could not.
             if isSwitched { for segment in try home.inbox.quarantined() { _ = try home.inbox.release(segment.number) } }
             return home
@@ -93,7 +97,7 @@ package final class HubHome: Sendable {
     /// - Parameter policies: nil reads the home's policy files, as `open` does.
     package static func create(
         _ directory: String, catalogue: Catalogue, identity: HubIdentity, policies: PolicyBook? = nil,
-        now: ReplicaDatabase.Clock? = nil
+        now: ReplicaDatabase.Clock? = nil, idSeed: UInt64? = nil
     ) throws(Failure) -> HubHome {
         let book: PolicyBook
         if let policies { book = policies } else { book = try PolicyFile.load(folder: policyFolder(directory), catalogue: catalogue) }
@@ -121,7 +125,7 @@ package final class HubHome: Sendable {
             try Meta.set(db, "epoch", 1)
         }
         do {
-            return try HubHome(directory, catalogue, database, book)
+            return try HubHome(directory, catalogue, database, book, idSeed)
         } catch {
             throw storeFailure(error, path: databasePath(directory))
         }

@@ -14,14 +14,14 @@ extension MergeRow {
     }
 }
 
-/// Ids of the records of one transaction: scattered by site and position, which no hub uses twice, not even one put back from a
-/// backup; and then one after the other, so that a thousand of them cost little on the wire.
+/// Ids of the records of one transaction: scattered by site, program and position, then one after the other, so that a thousand of them
+/// cost little on the wire. A hub that was put back uses positions again until somebody tells it, but not in the same program.
 struct RecordIDs {
     private var next: Int64
 
     /// - Parameter position: the first that the transaction takes.
     init(_ home: HubHome, at position: Position) {
-        var mixed = home.keys.site.rawValue ^ (UInt64(position.rawValue) &* 0x9E37_79B9_7F4A_7C15)
+        var mixed = home.keys.site.rawValue ^ home.idSeed ^ (UInt64(position.rawValue) &* 0x9E37_79B9_7F4A_7C15)
         mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
         mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
         next = Int64((mixed ^ mixed >> 31) >> 2) + 1

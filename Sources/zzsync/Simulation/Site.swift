@@ -81,7 +81,7 @@ import Shared
         try FileManager.default.createDirectory(atPath: fuse.directory, withIntermediateDirectories: true)
         try keys.save(to: ParentLink.keysPath(fuse.directory))
         if let identity {
-            hub = tier(try HubHome.create(fuse.directory, catalogue: catalogue, identity: identity, now: self.clock(clock)), clock)
+            hub = tier(try HubHome.create(fuse.directory, catalogue: catalogue, identity: identity, now: self.clock(clock), idSeed: nextSeed()), clock)
         } else {
             node = try NodeHome.create(
                 fuse.directory, catalogue: catalogue, school: school!, now: self.clock(clock), idPrefix: nextPrefix())
@@ -92,7 +92,7 @@ import Shared
     func open(clock: VirtualClock) async throws {
         precondition(!isUp, "\(name) runs already")
         if isHub {
-            hub = tier(try HubHome.open(fuse.directory, catalogue: catalogue, now: self.clock(clock)), clock)
+            hub = tier(try HubHome.open(fuse.directory, catalogue: catalogue, now: self.clock(clock), idSeed: nextSeed()), clock)
             try await hub!.worker.catchUp()
         } else {
             node = try NodeHome.open(fuse.directory, catalogue: catalogue, now: self.clock(clock), idPrefix: nextPrefix()).0
@@ -101,6 +101,8 @@ import Shared
 
     /// What the machine would draw: of a row's id one can tell who made it.
     private func nextPrefix() -> Int64 { Int64(number * 1_000 + processes) }
+
+    private func nextSeed() -> UInt64 { UInt64(nextPrefix()) &* 0xD6E8_FEB8_6659_FD93 }
 
     private func tier(_ home: HubHome, _ clock: VirtualClock) -> Tier {
         let now = self.clock(clock)
