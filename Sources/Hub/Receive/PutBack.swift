@@ -67,6 +67,7 @@ extension HubHome {
         }
         if try inbox.epoch() > epoch { return true }
         // A school that came after the copy is unknown altogether, until it comes again; an epoch that was begun since knows that.
+        if try inbox.scopes().contains(where: { try ends[$0] == nil && inbox.hasUnasked($0) }) { return true }
         return try inbox.served().contains { scope, position in ends[scope].map { position > $0 } ?? (position.epoch >= epoch) }
     }
 }
