@@ -120,6 +120,30 @@ import Testing
         try home.expectAgreement(try home.shown("ministry"))
     }
 
+    /// A case about the second of two fields that become a group, and about the second part of one that is parted, is still open then, and
+    /// is found by whoever writes next.
+    @Test(arguments: [true, false]) func anOpenCaseOfTheSecondPartStaysOpen(joins: Bool) async throws {
+        let home = try await Home(joins ? [] : ["province", "A1", "A2"])
+        try home.write("A1", address: "示例路1号")
+        try home.write("A2", address: "示例路2号")
+        try await home.world.settle()
+        let before = try #require(try home.cases("province").first)
+        try home.world.upgrade("province", to: joins ? CatalogueVariants.regrouped() : CatalogueVariants.present)
+        func expectOpen(_ said: [String]) throws {
+            let open = try home.cases("province")
+            #expect(open.map(\.number) == [before.number] && open[0].group == (joins ? ["home_region", "home_address"] : ["home_address"]))
+            #expect(Set(open[0].candidates.map { $0.values["home_address"] }).isSuperset(of: said), "\(open[0].candidates)")
+        }
+        try expectOpen(["示例路1号", "示例路2号"])
+        try home.write("A1", address: "示例路3号")
+        try await home.world.settle()
+        try expectOpen(["示例路2号", "示例路3号"])
+        try home.take("province") { $0["home_address"] == "示例路2号" }
+        try await home.world.settle()
+        try home.expectAgreement([try home.shown("province")[0], "示例路2号"])
+        #expect(try home.cases("province").isEmpty)
+    }
+
     /// One open case becomes two where its group is parted and both parts differ; a part that does not differ is no question.
     @Test(arguments: [true, false]) func anOpenCaseIsParted(bothDiffer: Bool) async throws {
         let home = try await Home(["province", "A1", "A2"])

@@ -67,6 +67,8 @@ enum CaseStore {
         let number: Int64
         if let known = open.number {
             number = known
+            // Where groups were cut anew the case may be about another one: it would be nobody's under its old number, and be lost.
+            try db.cachedStatement(sql: "UPDATE zz_case SET field_group = ?1 WHERE number = ?2 AND field_group <> ?1").execute(arguments: [group, number])
             let count = try Int.fetchOne(db, sql: "SELECT count(*) FROM zz_candidate WHERE number = ?", arguments: [number])!
             if count != open.candidates.count {
                 try db.execute(sql: "UPDATE zz_case SET version = version + 1 WHERE number = ?", arguments: [number])
