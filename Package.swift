@@ -69,7 +69,9 @@ let package = Package(
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "TOMLKit", package: "TOMLKit"),
             ],
-            path: "Sources/zzsync", swiftSettings: strict),
+            path: "Sources/zzsync", swiftSettings: strict,
+            // A static Swift program has 130,000 relative relocations: packed (glibc 2.36, Debian 12), 3 MB less of a node's memory.
+            linkerSettings: [.unsafeFlags(["-use-ld=lld", "-Xlinker", "-z", "-Xlinker", "pack-relative-relocs"], .when(configuration: .release))]),
 
         .executableTarget(
             name: "zzsync-bench",
