@@ -70,7 +70,7 @@ import Testing
             body.forms.append(form)
         }
         if isPage {
-            let merged = [SiteID(rng.next()): Seq(3)]
+            let merged = [SiteID(rng.next()): ChainMark(seq: Seq(3), chain: rng.chance(50) ? rng.next() : 0)]
             body.page = LogPageInfo(after: .none, upTo: Position(5), logEnd: Position(.max), merged: merged)
         }
         let raw = try BodyCodec.encode(body).bytes

@@ -19,7 +19,7 @@ import Testing
         try await stage.world.sync("A1")
         try await stage.world.sync("A2")
         try await stage.world.sync("province")
-        let site = try stage.world.hub("province").uplinkKeys().site
+        let (site, node) = (try stage.world.hub("province").uplinkKeys().site, try stage.site("A1"))
 
         try stage.world.restore("province", part)
         #expect(try stage.value("province", "home_address") != "备份以后")
@@ -36,6 +36,58 @@ import Testing
         #expect(try stage.world.hub("province").uplinkKeys().site != site, "a new site towards its parent")
         #expect(try stage.world.hub("province").keys.site == site, "the same hub for its children")
         #expect(try stage.world.hub("province").epoch == 2, "once is enough")
+        #expect(try stage.site("A1") == node, "it has all that A2's page had heard of it")
+    }
+
+    /// When the sibling's page, which remembers what node and hub have both lost, comes back.
+    enum Moment: CaseIterable { case first, lastButSent, last }
+
+    /// Both number on from their copies: the page speaks of seqs of the node that another life of it had used.
+    @Test(arguments: Moment.allCases) func aNodeAndItsHubPutBackTogether(moment: Moment) async throws {
+        let stage = try await Stage()
+        for home in ["A1", "province"] { try stage.world.backup(home) }
+        try stage.write("A1", "home_address", "前世写的")
+        try stage.write("A1", "postal_code", "450001")
+        try await stage.world.sync("A1")
+        try await stage.world.sync("A2")
+        let site = try stage.site("A1")
+        for home in ["A1", "province"] { try stage.world.restore(home, .home) }
+
+        if moment == .first { try await stage.world.sync("A2") }
+        try stage.write("A1", "home_address", "今生写的")
+        try stage.write("A1", "guardian_name", "今生才有")
+        if moment == .lastButSent { _ = try await stage.world.session("A1").run(pull: false) } else { try await stage.world.sync("A1") }
+        try await stage.world.sync("A2")
+        try await stage.world.sync("A1")
+        #expect(try stage.site("A1") != site || moment != .first, "it was told in time")
+        let open = try #require(try OperatorDesk(stage.world.hub("province")).cases().first)
+        #expect(Set(open.candidates.compactMap { $0.values["home_address"] }) == ["前世写的", "今生写的"], "neither knew of the other")
+        #expect(try stage.cases() == ["cell"])
+        try await stage.settleAndAgree()
+        #expect(try stage.value("ministry", "postal_code") == "450001")
+        #expect(try stage.value("ministry", "guardian_name") == "今生才有")
+    }
+
+    /// It has the seqs, and something else under them.
+    @Test func aNodeThatHasNumberedAsFarAsItsOtherLife() async throws {
+        let stage = try await Stage()
+        for home in ["A1", "province"] { try stage.world.backup(home) }
+        try stage.write("A1", "home_address", "前世写的")
+        try await stage.world.sync("A1")
+        try await stage.world.sync("A2")
+        for home in ["A1", "province"] { try stage.world.restore(home, .home) }
+        let site = try stage.site("A1")
+        try stage.write("A1", "home_address", "今生写的")
+        // Sealed without a word from the hub, as a page of it does.
+        let replica = try stage.world.session("A1").replica
+        let now = Int64(1_700_000_000)
+        let scope = try #require(try await replica.database.read { try ScopeLink.all($0) }.first)
+        _ = try await replica.database.write { try replica.seal($0, scope: scope, now: now) }
+        try await stage.world.sync("A2")
+        try await stage.world.sync("A1")
+        #expect(try stage.site("A1") != site)
+        #expect(try stage.cases() == ["cell"])
+        try await stage.settleAndAgree()
     }
 
     @Test func aDecisionThatTheHubLostComesBack() async throws {

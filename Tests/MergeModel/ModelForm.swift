@@ -58,7 +58,7 @@ struct MemoryStore: ScopeStore {
     var life = 0
     private(set) var marks: [Position: Int] = [:]
     private(set) var taken: [TakenKey: [TakenCell]] = [:]
-    private(set) var covers: [TakenKey: [SiteID: Seq]] = [:]
+    private(set) var covers: [TakenKey: [SiteID: ChainMark]] = [:]
     private var stamps = [MergeRow.nobody]
     private var numbers: [Provenance: Int64] = [:]
     var mutants: MergeMutant = []
@@ -157,12 +157,15 @@ struct MemoryStore: ScopeStore {
         var epoch = 0
     }
 
-    func covered(_ form: Form, _ row: RowID, by site: SiteID) -> [Int: Seq] {
+    func covered(_ form: Form, _ row: RowID, by site: SiteID) -> [Int: ChainMark] {
         ([0] + form.groups.map(\.number)).reduce(into: [:]) { $0[$1] = covers[TakenKey(row: row, group: $1)]?[site] }
     }
 
-    mutating func cover(_ form: Form, _ row: RowID, groups: [Int], by site: SiteID, upTo seq: Seq) {
-        for group in groups { covers[TakenKey(row: row, group: group), default: [:]][site, default: .none].raise(to: seq) }
+    mutating func cover(_ form: Form, _ row: RowID, groups: [Int], by site: SiteID, upTo mark: ChainMark) {
+        for group in groups {
+            let key = TakenKey(row: row, group: group)
+            if mark.seq > covers[key]?[site]?.seq ?? .none { covers[key, default: [:]][site] = mark }
+        }
     }
 
     func merge(at position: Position) -> (site: SiteID, upTo: Seq)? {
@@ -213,8 +216,4 @@ struct MemoryStore: ScopeStore {
         done[new] = seq
         return shared.map(\.at).max() ?? .none
     }
-}
-
-extension Seq {
-    fileprivate mutating func raise(to other: Seq) { self = max(self, other) }
 }

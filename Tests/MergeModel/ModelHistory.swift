@@ -154,7 +154,7 @@ struct ModelHistory {
         return [
             replica.number, replica.isNode ? 0 : replica.epoch, link.epoch, Int(replica.site.rawValue), replica.restoring.isPutBack ? 1 : 0,
             link.pages.count, link.returned.count, Int(link.received.rawValue), store.taken.values.reduce(0) { $0 + $1.count },
-            store.covers.values.reduce(0) { $0 + $1.values.count { $0 > .none } },
+            store.covers.values.reduce(0) { $0 + $1.count },
         ]
     }
 

@@ -166,10 +166,12 @@ final class ModelReplica {
         guard segment.last > store.merged(of: child.site) else { return }
         var cursor = mutants.contains(.lateContext) ? child.link.cursor : header.cursor
         cursor = min(cursor, segment.cut ?? cursor, store.logEnd)
-        let merger = SegmentMerger(
+        var merger = SegmentMerger(
             catalogue: ModelForm.catalogue, hub: name, now: 0, epoch: epoch, parentIncarnation: kin[child.site], mutants: mutants)
+        merger.vouched = restoring.vouched(child.site)
         _ = try! merger.merge(segment.body, header: header, cursor: cursor, into: &store)
         restoring.chains[child.site, default: [:]][segment.last] = segment.chain
+        restoring.ends[child.site, default: [:]][segment.last] = segment.chain
     }
 
     // MARK: down

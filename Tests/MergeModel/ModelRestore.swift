@@ -12,6 +12,12 @@ struct RestoringState {
     var older: [SiteID] = []
     /// Ends of segments held, a child site.
     var chains: [SiteID: [Seq: Int]] = [:]
+    /// The same, with those that an incarnation inherited.
+    var ends: [SiteID: [Seq: Int]] = [:]
+    /// Points that lost logs had merged of a child site, and whether its replica is known to have them.
+    var heard: [SiteID: [ChainMark: Bool]] = [:]
+    func vouched(_ site: SiteID) -> Set<ChainMark> { Set(heard[site, default: [:]].filter(\.value).keys) }
+
     // Not in a copy:
     var lives = 0
     var isThere = true
@@ -79,7 +85,7 @@ extension ModelReplica {
         if restoring.isPutBack { reincarnate() }
         introduceAgain()
         parent.notePutBack(self)
-        if isOvertaken {
+        if isOvertaken || isOfAnotherLife() {
             reincarnate()
             parent.notePutBack(self)
         }
@@ -91,6 +97,16 @@ extension ModelReplica {
     private var isOvertaken: Bool {
         let held = parent!.store.merged(of: site)
         return held > .none && link.outbox.first { $0.last == held }?.chain != parent!.restoring.chains[site]?[held]
+    }
+
+    /// As `SyncSession.isOwn`; what is all its own it vouches for.
+    private func isOfAnotherLife() -> Bool {
+        let parent = parent!
+        let points = parent.restoring.heard[site, default: [:]].keys.filter { $0.seq > parent.store.merged(of: site) }
+        let isOwn = points.allSatisfy { point in link.outbox.contains { $0.last == point.seq && UInt64($0.chain) == point.chain } }
+        guard isOwn || mutants.contains(.noChain) else { return true }
+        for point in points { parent.restoring.heard[site]![point] = true }
+        return false
     }
 
     /// A parent that was put back may not know this incarnation, but one before it.
@@ -126,6 +142,7 @@ extension ModelReplica {
         if restoring.chains[new] == nil {
             let shared = heads.last { held[$0.seq] == $0.chain }
             restoring.chains[new] = shared.map { [$0.seq: $0.chain] } ?? [:]
+            restoring.ends[new] = restoring.ends[old, default: [:]].filter { $0.key <= shared?.seq ?? .none }
             kin[new] = (old, store.inherit(new, from: old, upTo: shared?.seq ?? .none))
         }
         return store.merged(of: new)
@@ -136,7 +153,7 @@ extension ModelReplica {
     private func enter() {
         let parent = parent!
         guard link.epoch != parent.epoch else {
-            if !mutants.contains(.noHandBack) { for page in link.returned { parent.takeBack(page, survived: link.pages.last?.made ?? .none) } }
+            if !mutants.contains(.noHandBack) { for page in link.returned { parent.takeBack(page, survived: link.pages.last?.made ?? .none, from: site) } }
             return
         }
         guard link.epoch > 0 else { return link.epoch = parent.epoch }
@@ -144,18 +161,30 @@ extension ModelReplica {
         let lost = link.pages.reversed().firstIndex { parent.survives($0) }.map { link.pages.reversed().distance(from: link.pages.reversed().startIndex, to: $0) }
         let base = link.setAside(newest: lost ?? link.pages.count)
         if !mutants.contains(.noHandBack), !mutants.contains(.handBackAtOnce) || restoring.isThere {
-            for page in link.returned { parent.takeBack(page, survived: base.survived) }
+            for page in link.returned { parent.takeBack(page, survived: base.survived, from: site) }
         }
         link.agree(epoch: parent.epoch, base: base.cursor, merged: parent.store.merged(of: site), mutants: mutants)
         store.lowerBases(to: link.cursor)
     }
 
-    private func takeBack(_ page: ModelPage, survived: Position) {
+    private func takeBack(_ page: ModelPage, survived: Position, from giver: SiteID) {
+        var info = page.body.page!
+        if mutants.contains(.noChain) { info.merged = info.merged.mapValues { ChainMark(seq: $0.seq, chain: 0) } }
+        let lives = info.merged.filter { $0.value.seq > .none }.reduce(into: [:]) { $0[$1.key] = life($1.key, $1.value, giver) }
         var taker = TakeBack(
-            store, ModelForm.catalogue, page.body.page!, epoch: page.made.epoch, survived: survived, present: epoch,
+            store, ModelForm.catalogue, info, epoch: page.made.epoch, survived: survived, present: epoch, lives: lives,
             context: JudgeContext(hub: name, now: 0), mutants: mutants)
         try! taker.take(page.body)
         store = taker.store
+    }
+
+    /// As `Inbox.life`.
+    private func life(_ site: SiteID, _ mark: ChainMark, _ giver: SiteID) -> SiteLife {
+        let isHeld = restoring.ends[site]?[mark.seq].map { UInt64($0) } == mark.chain
+        if !isHeld, store.merged(of: site) >= mark.seq, !mutants.contains(.noChain) { return .another }
+        let isVouched = restoring.heard[site]?[mark] == true || isHeld || site == giver || mutants.contains(.noChain)
+        restoring.heard[site, default: [:]][mark] = isVouched
+        return isVouched ? .same : .unasked
     }
 
     // MARK: pages
@@ -166,9 +195,15 @@ extension ModelReplica {
         guard upTo > link.cursor else { return }
         var body = parent.page(after: link.cursor, upTo: upTo) ?? SegmentBody()
         let made = parent.store.logEnd
-        body.page = LogPageInfo(after: link.cursor, upTo: upTo, logEnd: made, merged: parent.store.mergedSeqs(upTo: upTo))
+        body.page = LogPageInfo(after: link.cursor, upTo: upTo, logEnd: made, merged: parent.marks(upTo: upTo))
         link.pages.append(
             ModelPage(upTo: upTo, made: made, mark: parent.store.marks[mutants.contains(.cutByEnd) ? upTo : made], body: body))
         if upTo == made { link.returned = [] }
+    }
+
+    private func marks(upTo: Position) -> [SiteID: ChainMark] {
+        store.mergedSeqs(upTo: upTo).reduce(into: [:]) {
+            $0[$1.key] = ChainMark(seq: $1.value, chain: UInt64(restoring.ends[$1.key]?[$1.value] ?? 0))
+        }
     }
 }

@@ -102,7 +102,7 @@ extension CodecSamples {
         var body = sample(changes: 12)
         body.page = LogPageInfo(
             after: Position(epoch: 1, counter: 5), upTo: Position(epoch: 2, counter: 30),
-            logEnd: Position(epoch: 2, counter: 99), merged: [SiteID(3): Seq(7), SiteID(.max): Seq(1)])
+            logEnd: Position(epoch: 2, counter: 99), merged: [SiteID(3): ChainMark(seq: Seq(7), chain: 0), SiteID(.max): ChainMark(seq: Seq(1), chain: 0)])
         for i: Int64 in 0..<12 {
             let written = Position(epoch: 1, counter: i)
             body.forms[0].placements.append(

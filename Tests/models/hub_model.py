@@ -15,7 +15,7 @@ EPOCH = 1 << 40                 # a position is epoch * 2^40 + counter
 HEADS_MAX = 16                  # ends of segments that a new incarnation names
 # What the Swift tests make wrong on purpose, here as well: the names are those of the design's model.
 MUTANTS = ("naive min hand late_hello cut_R no_cut not_owed no_case whole_seq no_reshow newer_wins older_wins same_inc same_epoch "
-           "open_claims").split()
+           "open_claims no_chain").split()
 
 
 class Segment:
@@ -38,9 +38,10 @@ class Segment:
 
 
 class Page:
-    """Entries: (row, cells, {cell: op}, where written, writer, disputed); merged: site -> seq as of the page's end."""
-    def __init__(self, upto, made, mark, entries, merged):
-        self.upto, self.made, self.mark, self.entries, self.merged = upto, made, mark, entries, merged
+    """Entries: (row, cells, {cell: op}, where written, writer, disputed); merged: site -> seq as of the page's end; chains: the
+    chain of each of these sites there."""
+    def __init__(self, upto, made, mark, entries, merged, chains):
+        self.upto, self.made, self.mark, self.entries, self.merged, self.chains = upto, made, mark, entries, merged, chains
 
     epoch = property(lambda s: s.made // EPOCH)
 
@@ -49,15 +50,17 @@ class Page:
 
 
 class Replica(Whole):
-    STATE = ("rows held pos cursor upseq merged judged outbox unsettled seen applied kin ends inc epoch link pages returned marks chains "
-             "older putback cover taken").split()
+    STATE = ("rows held pos cursor upseq merged judged outbox unsettled seen applied kin ends inc epoch link pages returned marks chains ended "
+             "older putback cover taken heard").split()
     marked = 0
 
     def __init__(self, number, parent, bug, R):
         super().__init__(number, parent, bug, R)
         self.epoch, self.link, self.lives, self.there, self.away = 1, 0, 0, True, 0
         self.pages, self.returned, self.marks, self.chains, self.older = [], [], {}, {}, []
-        self.putback, self.cover, self.taken, self.covered = False, {}, {}, None
+        self.ended = {}                 # site -> {seq at which a segment of it ended: chain}, those inherited included
+        self.putback, self.cover, self.taken, self.covered, self.alike = False, {}, {}, None, {}
+        self.heard = {}                 # site -> {(seq, chain) that a lost log had merged: whether its replica is known to have it}
 
     name = property(lambda s: s.site if s.isnode else s.number * 100)
 
@@ -98,7 +101,7 @@ class Replica(Whole):
             self.reincarnate()
         self.introduce_again()
         p.note_put_back(self)
-        if self.overtaken():
+        if self.overtaken() or self.another_life():
             self.reincarnate()
             p.note_put_back(self)
         self.enter()
@@ -111,6 +114,15 @@ class Replica(Whole):
             return False
         mine = {s.last: s.chain for s in self.outbox}.get(has)
         return mine != self.parent.chains.get(self.site, {}).get(has)
+
+    def another_life(self):
+        """A lost log of the parent had merged of this site what was never sealed here: it is of a life that is forgotten here."""
+        p, mine = self.parent, {s.last: s.chain for s in self.outbox}
+        points = [x for x in p.heard.get(self.site, ()) if x[0] > p.seen.get(self.site, 0)]
+        if self.bug == 'no_chain' or all(mine.get(q) == chain for q, chain in points):
+            p.heard.get(self.site, {}).update((x, True) for x in points)
+            return False
+        return True
 
     def introduce_again(self):
         """A parent that was put back may not know this incarnation, but one before it."""
@@ -151,6 +163,7 @@ class Replica(Whole):
         if new not in self.chains:
             self.chains[new] = {shared: chain} if shared else {}
             self.applied[new] = [(q, at) for q, at in self.applied.get(old, ()) if q <= shared]
+            self.ended[new] = {q: c for q, c in self.ended.get(old, {}).items() if q <= shared}
             self.kin[new] = (old, max([at for _, at in self.applied[new]], default=0))
             if shared:
                 self.seen[new] = shared
@@ -163,7 +176,7 @@ class Replica(Whole):
         p = self.parent
         if self.link == p.epoch:
             for page in self.returned:                      # an epoch's number may come twice: until all has come down again
-                p.take_back(page, self.pages[-1].made if self.pages else 0)
+                p.take_back(page, self.pages[-1].made if self.pages else 0, self.site)
             return
         if self.link == 0:
             self.link = p.epoch
@@ -176,7 +189,7 @@ class Replica(Whole):
         base, survived = (self.pages[-1].upto, self.pages[-1].made) if self.pages else (0, 0)
         if self.bug not in ('naive', 'min') and (self.bug != 'hand' or self.there):
             for page in self.returned:
-                p.take_back(page, survived)
+                p.take_back(page, survived, self.site)
         self.link, self.cursor = p.epoch, min(self.cursor, base)
         has = p.seen.get(self.site, 0)
         self.merged = min(self.merged, has)
@@ -217,12 +230,12 @@ class Replica(Whole):
         if seg.last <= self.seen.get(s, 0):
             return
         ctx = min(seg.cursor, seg.cursor if seg.cut is None else seg.cut, self.pos)
-        again = 0 < seg.epoch < self.epoch
+        again = max(seg.epoch, 1) < self.epoch
         for seq, r, cells in sorted(seg.rows, key=lambda x: not self.fresh(x)):
             fresh = self.fresh((seq, r, cells))
             self.begin()
             for g, y in cells.items():
-                if not again or fresh or seq > self.cover.get((r, g), {}).get(s, 0):
+                if not again or fresh or not self.is_covered(r, g, s, seq):
                     self.judge(s, r, g, y, ctx)
             if again and not fresh and self.bug != 'no_reshow':
                 self.moved = True
@@ -235,10 +248,15 @@ class Replica(Whole):
             self.end()
         self.seen[s] = seg.last
         self.chains.setdefault(s, {})[seg.last] = seg.chain
+        self.ended.setdefault(s, {})[seg.last] = seg.chain
         if self.pos == before:
             self.pos = self.next()
         self.applied.setdefault(s, []).append((seg.last, self.pos))
         self.commit()
+
+    def is_covered(self, r, g, s, seq):
+        q, chain = self.cover.get((r, g), {}).get(s, (0, 0))
+        return seq <= q and self.heard[s].get((q, chain), False)
 
     # ---- pages ------------------------------------------------------------------------------------------
     def page(self, after, upto):
@@ -255,7 +273,8 @@ class Replica(Whole):
                 entries.append((r, cells, at, max(site, SELF), disputed))
         merged = {s: max([q for q, at in done if at <= upto], default=0) for s, done in self.applied.items()}
         made = upto if self.bug == 'cut_R' else self.pos
-        return Page(upto, self.pos, self.marks[made], entries, merged)
+        chains = {s: self.ended.get(s, {}).get(q, 0) for s, q in merged.items()}
+        return Page(upto, self.pos, self.marks[made], entries, merged, chains)
 
     def pull(self, upto):
         if upto <= self.cursor:
@@ -272,8 +291,9 @@ class Replica(Whole):
         self.row(r).cells[g].open = t.open or bool(theirs.case if g == LIFE else theirs.cases.get(g))
 
     # ---- what comes back ----------------------------------------------------------------------------------
-    def take_back(self, page, survived):
+    def take_back(self, page, survived, giver):
         before = self.pos
+        self.alike = {s: self.same_life(s, (q, page.chains[s]), giver) for s, q in page.merged.items() if q}
         for r, cells, written, writer, disputed in sorted(page.entries, key=lambda e: (e[0], LIFE in e[1])):
             self.take_entry(page, survived, r, cells, written, writer, disputed)
         if self.bug == 'whole_seq':
@@ -283,15 +303,29 @@ class Replica(Whole):
         if self.pos != before:
             self.commit()
 
+    def same_life(self, s, point, giver):
+        """Whether what is here of a site, and may come, is what the lost log had merged up to a point: False means that the
+        site's replica has lost that and numbered anew, None that it has not been asked yet."""
+        if self.bug == 'no_chain':
+            point = point[0], 0
+        held = self.ended.get(s, {}).get(point[0]) == point[1]
+        if not held and self.seen.get(s, 0) >= point[0] and self.bug != 'no_chain':
+            return False
+        known = self.heard.setdefault(s, {})
+        known[point] = known.get(point, False) or held or s == giver or self.bug == 'no_chain'     # who hands it back has it
+        return known[point] or None
+
     def take_entry(self, page, survived, r, cells, written, writer, disputed):
         row, earlier = self.row(r), {g: self.taken.get((r, g, page.epoch), []) for g in GROUPS + (LIFE,)}
+        if self.alike.get(writer) is False:
+            writer = SELF                                   # the site is another's now: nobody here counts as its writer
         claims = not disputed or self.bug in ('open_claims', 'no_case')
         covered = self.covered_cells(page, survived, row, earlier, written) if claims else set()
 
         def known(c, g):
             if written <= survived:
                 return True
-            if any(was == written or was > written and not open for was, _, open in earlier[g]):
+            if any(was == written and (open or not disputed) or was > written and not open for was, _, open in earlier[g]):
                 return True
             # The same child's later word stands here.
             s, q = self.merge_at(c.at) if c.op is not None and c.at > survived else (0, 0)
@@ -302,8 +336,9 @@ class Replica(Whole):
             life = cells.get(LIFE)
             for g in GROUPS + (LIFE,) if life and life.value == DEAD else cells:
                 cover = self.cover.setdefault((r, g), {})
-                for s, q in page.merged.items():
-                    cover[s] = max(cover.get(s, 0), q)
+                for s in (s for s, same in self.alike.items() if same is not False):
+                    if page.merged[s] > cover.get(s, (0, 0))[0]:
+                        cover[s] = page.merged[s], page.chains[s] if self.bug != 'no_chain' else 0
         if not rest:
             return
         self.begin()
@@ -346,7 +381,7 @@ class Replica(Whole):
             if entry:
                 if entry[0] < written and not entry[2]:
                     out.add(g)
-            elif c.site > SELF and c.site in page.merged:
+            elif c.site > SELF and self.alike.get(c.site):
                 s, q = self.merge_at(c.at)
                 if s == c.site and q <= page.merged[c.site]:
                     out.add(g)

@@ -1,10 +1,10 @@
 """Runs `hub_model.py` on random histories: counts what is lost, or prints the histories for the Swift tests.
 
-    python3 hub_run.py check SEEDS [TIERS] [MUTANT] [FIRST]
-    python3 hub_run.py print SEEDS [TIERS] [FIRST]
+    python3 hub_run.py check SEEDS [TIERS] [MUTANT] [FIRST] [both]
+    python3 hub_run.py print SEEDS [TIERS] [FIRST] [both]
 
 Rows are born, edited, merged by policies and decided; they are not deleted, and no node is put back (`whole_run.py` does both,
-without hubs that are put back).
+without hubs that are put back). With `both`, a hub that is put back mostly takes its parent along.
 """
 import random
 import sys
@@ -38,7 +38,7 @@ def pull(r, R, log):
     log.step('l', r, upto)
 
 
-def run(seed, tiers=3, bug=None, steps=400, log=Quiet(), deletes=False, nodes_too=False):
+def run(seed, tiers=3, bug=None, steps=400, log=Quiet(), deletes=False, nodes_too=False, both=False):
     R = random.Random(seed)
     Op.count, Op.all, Op.equal, Op.lives, Op.graves = 0, {}, {}, set(), {}
     Segment.chains = Replica.marked = 0
@@ -66,10 +66,12 @@ def run(seed, tiers=3, bug=None, steps=400, log=Quiet(), deletes=False, nodes_to
             log.held(r)
         elif r not in nodes or nodes_too:
             if r.snap and R.random() < .4:
-                r.restore(everyone)
-                log.step('r', r)
-                restores += 1
-                for x in r.kids + [r]:
+                together = [r] + [r.parent] * bool(both and r.parent and r.parent.snap and R.random() < .7)
+                for x in together:
+                    x.restore(everyone)
+                    log.step('r', x)
+                restores += len(together)
+                for x in r.kids + together:
                     if R.random() < .5:                     # away for long
                         x.away = max(x.away, t + R.randint(1, 200))
                     x.there = x.away <= t
@@ -98,10 +100,10 @@ def main():
     words = dict(enumerate(sys.argv))
     verb, seeds, tiers = words[1], int(words[2]), int(words.get(3, 3))
     if verb == 'check':
-        return check(seeds, tiers, words.get(4), int(words.get(5, 0)))
+        return check(seeds, tiers, words.get(4), int(words.get(5, 0)), both=sys.argv[-1] == 'both')
     first = int(words.get(4, 0))
     for seed in range(first, first + seeds):
-        run(seed, tiers, None, log=Recorder(sys.stdout))
+        run(seed, tiers, None, log=Recorder(sys.stdout), both=sys.argv[-1] == 'both')
     return 0
 
 

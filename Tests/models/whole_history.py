@@ -52,7 +52,7 @@ class Recorder:
                 self.lines.append(f"r {r.number} {x} " + ' '.join(map(str, now)))
 
     def life(self, r):
-        taken, covers = sum(map(len, r.taken.values())), sum(q > 0 for c in r.cover.values() for q in c.values())
+        taken, covers = sum(map(len, r.taken.values())), sum(map(len, r.cover.values()))
         self.lines.append(f"e {r.number} {0 if r.isnode else r.epoch} {r.link} {r.site} {int(r.putback)} {len(r.pages)} {len(r.returned)} "
                           f"{r.received} {taken} {covers}")
 

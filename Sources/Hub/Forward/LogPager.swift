@@ -9,6 +9,7 @@ import Shared
 struct LogPager {
     let catalogue: Catalogue
     let hub: SiteID
+    let inbox: Inbox
 
     /// The page after `after`; nil when the log ends there.
     ///
@@ -44,8 +45,8 @@ struct LogPager {
         return body
     }
 
-    /// Up to which seq each child was merged as of `upTo`.
-    func merged(_ db: Database, scope: ScopeID, upTo: Position) throws -> [SiteID: Seq] {
+    /// Up to where each child was merged as of `upTo`.
+    private func merged(_ db: Database, scope: ScopeID, upTo: Position) throws -> [SiteID: ChainMark] {
         let rows = try Row.fetchAll(
             db.cachedStatement(
                 sql: "SELECT site, max(last_seq) AS seq FROM zz_extent WHERE scope = ? AND site <> 0 AND last <= ? GROUP BY site"),
@@ -54,7 +55,10 @@ struct LogPager {
         for site in try Incarnations.all(db, scope: scope) where merged[site] == nil {
             merged[site] = try Incarnations.lastMerge(db, scope: scope, of: site, upTo: upTo).seq
         }
-        return merged
+        return try merged.reduce(into: [:]) { marks, site in
+            let line = try Incarnations.line(db, scope: scope, of: site.key, before: Seq(.max))
+            marks[site.key] = ChainMark(seq: site.value, chain: try inbox.chain(scope, line, at: site.value))
+        }
     }
 
     private func add(_ row: MergeRow, after: Position, upTo: Position, to builder: inout SegmentBuilder) {

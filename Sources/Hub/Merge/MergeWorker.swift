@@ -51,15 +51,15 @@ package actor MergeWorker {
         }
     }
 
-    /// Merges everything that waits. While one segment is written the next is decoded: verifying and decoding are a third of
+    /// Merges everything that waits, of all schools or of one. While one segment is written the next is decoded: verifying and decoding are a third of
     /// the work, and need nothing of what the merge changes.
-    package func drain() async throws(Failure) {
+    package func drain(_ scope: ScopeID? = nil) async throws(Failure) {
         do {
             var ahead: Reading?
-            while let number = try home.inbox.nextWaiting() {
+            while let number = try home.inbox.nextWaiting(of: scope) {
                 if Task.isCancelled { return }
                 let reading = if let ahead, ahead.segment.number == number { ahead } else { try read(number) }
-                ahead = try home.inbox.nextWaiting(after: number).map(read)
+                ahead = try home.inbox.nextWaiting(after: number, of: scope).map(read)
                 try await merge(reading)
                 try await ClaimKeeper(home: home).update(scope: reading.segment.scope)
             }
@@ -115,12 +115,14 @@ package actor MergeWorker {
     ) async throws -> Position {
         let home = home
         let now = now()
+        let vouched = header.epoch < home.epoch ? try home.inbox.vouched(segment.scope, segment.site) : []
         return try await home.database.write { db in
             var store = try SQLiteScopeStore(db, scope: segment.scope)
             if segment.isReleased, try Self.mergedFromQuarantine(db, segment.number) != nil { return store.logEnd }
             let catalogue = try home.versions.wide(db, for: body, make: HubSchema.makeForeign)
             var merger = SegmentMerger(catalogue: catalogue, hub: home.keys.site, now: now, epoch: home.epoch)
             merger.isReleased = segment.isReleased
+            merger.vouched = vouched
             merger.parentIncarnation = try Incarnations.parent(db, scope: segment.scope, of: segment.site)
             if segment.isReleased { try Meta.set(db, Self.releasedKey(segment.number), now) }
             merger.policies = try home.policies(db, scope: segment.scope, now: now)

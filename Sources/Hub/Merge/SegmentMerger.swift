@@ -28,6 +28,8 @@ struct SegmentMerger {
     var parentIncarnation: (site: SiteID, limit: Position)?
     /// The segment was in quarantine: cells that its site has written since are passed over.
     var isReleased = false
+    /// Points of its site's chain up to which pages of lost logs, taken back, may cover its changes.
+    var vouched: Set<ChainMark> = []
     var policies = ScopePolicies()
     /// The tests' mistakes; empty everywhere else.
     var mutants: MergeMutant = []
@@ -142,7 +144,8 @@ struct SegmentMerger {
         if let last = batch.releasedUpTo { try row.dropOvertaken(&change) { try store.mergedSeq(of: $0, at: $1) ?? .none > last } }
         let told = change
         if let firstSeq = batch.firstSeq, case .child(let site) = change.by.writer {
-            row.dropCovered(&change, firstSeq.advanced(by: index), try store.covered(batch.form, row.id, by: site))
+            let covered = try store.covered(batch.form, row.id, by: site).filter { vouched.contains($0.value) }
+            row.dropCovered(&change, firstSeq.advanced(by: index), covered.mapValues(\.seq))
         }
         let apart = row.apart(change, batch.context)
         row.judge(change, at: next, batch.context)

@@ -16,6 +16,8 @@ struct TakeBack<Store: ScopeStore> {
     private let epoch: Int
     /// The newest position that this log and the lost one have in common, as far as the child can know.
     private let survived: Position
+    /// Of the children that the page names.
+    private let lives: [SiteID: SiteLife]
     private let context: JudgeContext
     private let mutants: MergeMutant
     private(set) var store: Store
@@ -25,11 +27,11 @@ struct TakeBack<Store: ScopeStore> {
 
     /// - Parameter present: this hub's epoch.
     init(
-        _ store: Store, _ catalogue: Catalogue, _ page: LogPageInfo, epoch: Int, survived: Position, present: Int, context: JudgeContext,
-        mutants: MergeMutant = []
+        _ store: Store, _ catalogue: Catalogue, _ page: LogPageInfo, epoch: Int, survived: Position, present: Int,
+        lives: [SiteID: SiteLife], context: JudgeContext, mutants: MergeMutant = []
     ) {
         (self.store, self.catalogue, self.page, self.epoch, self.survived) = (store, catalogue, page, epoch, survived)
-        (self.context, self.mutants) = (context, mutants)
+        (self.lives, self.context, self.mutants) = (lives, context, mutants)
         next = store.logEnd.next(inEpoch: present)
     }
 
@@ -45,8 +47,8 @@ struct TakeBack<Store: ScopeStore> {
             for index in order { try take(form, changes, index, body.stamps[Int(changes.stamps[index])]) }
         }
         if mutants.contains(.wholeSeq) {
-            for (site, seq) in page.merged where try seq > store.merged(of: site) {
-                try store.count(CellCounts(), sent: 0, of: site, upTo: seq)
+            for (site, mark) in page.merged where try mark.seq > store.merged(of: site) {
+                try store.count(CellCounts(), sent: 0, of: site, upTo: mark.seq)
             }
         }
         guard !moved.isEmpty else { return }
@@ -56,7 +58,9 @@ struct TakeBack<Store: ScopeStore> {
     private mutating func take(_ form: Form, _ changes: FormChanges, _ index: Int, _ stamp: Stamp) throws {
         let (id, placement, life) = (changes.rows[index], changes.placements[index], changes.life[index])
         var row = try store.load(form, [id])[id] ?? MergeRow(form: form, id: id)
-        let writer: Provenance.Writer = placement.writer == context.hub ? .hub : .child(placement.writer)
+        // Where a site numbers anew, nobody below counts as the writer of what it had written before.
+        let isHub = placement.writer == context.hub || lives[placement.writer] == .another
+        let writer: Provenance.Writer = isHub ? .hub : .child(placement.writer)
         let groups = form.groups.indices.filter { !(changes.masks[index] & form.groups[$0].mask).isEmpty }
         let claims = !(placement.disputed || placement.disputedAbove) || mutants.contains(.openClaims)
         let taken = try store.taken(form, id, epoch: epoch)
@@ -108,16 +112,20 @@ struct TakeBack<Store: ScopeStore> {
         _ change: inout IncomingChange, _ row: MergeRow, _ taken: [Int: [TakenCell]], _ placement: Placement
     ) throws {
         let writer = change.by.writer
+        let isDisputed = placement.disputed || placement.disputedAbove
         func isKnown(_ cell: Cell, _ group: Int, isOpen: Bool) throws -> Bool {
             if placement.written <= survived { return true }
-            if taken[group, default: []].contains(where: { $0.was == placement.written || ($0.was > placement.written && !$0.isDisputed) }) {
+            // A later page may tell that a cell, taken back before, came to be disputed.
+            if taken[group, default: []].contains(where: {
+                $0.was == placement.written ? $0.isDisputed || !isDisputed : $0.was > placement.written && !$0.isDisputed
+            }) {
                 return true
             }
             // Only a merge tells that a word is later; where a case shows a value, it was written for that.
             guard !isOpen, writer != .hub, cell.isWritten, cell.written > survived, cell.by.writer == writer,
                 let merge = try store.merge(at: cell.written), .child(merge.site) == writer
             else { return false }
-            return merge.upTo > page.merged[merge.site] ?? .none
+            return merge.upTo > page.merged[merge.site]?.seq ?? .none
         }
         change.groups = try change.groups.filter {
             try !isKnown(row.cells[$0.group], row.form.groups[$0.group].number, isOpen: row.cases[$0.group] != nil)
@@ -132,10 +140,8 @@ struct TakeBack<Store: ScopeStore> {
             if let entry = taken[group, default: []].first(where: { $0.at == cell.written }) {
                 return entry.was < written && !entry.isDisputed
             }
-            guard case .child(let site) = cell.by.writer, let merged = page.merged[site], let merge = try store.merge(at: cell.written) else {
-                return false
-            }
-            return merge.site == site && merge.upTo <= merged
+            guard case .child(let site) = cell.by.writer, lives[site] == .same, let merge = try store.merge(at: cell.written) else { return false }
+            return merge.site == site && merge.upTo <= page.merged[site]!.seq
         }
         var covered = Set(try row.cells.indices.filter { try isCovered(row.cells[$0], row.form.groups[$0].number) })
         if try isCovered(row.lifeCell, 0) { covered.insert(JudgeContext.lifeIndex) }
@@ -165,7 +171,7 @@ struct TakeBack<Store: ScopeStore> {
         // A delete was judged against every group of its row.
         var numbers = (life == .dead ? form.groups.map(\.number) : groups.map { form.groups[$0].number })
         if life != .unchanged { numbers.append(0) }
-        for (site, seq) in page.merged { try store.cover(form, id, groups: numbers, by: site, upTo: seq) }
+        for (site, life) in lives where life != .another { try store.cover(form, id, groups: numbers, by: site, upTo: page.merged[site]!) }
     }
 }
 

@@ -77,7 +77,7 @@ package struct HubEndpoint: Sendable {
             return WireJSON.encode(try await service.survivors(survivors, from: site))
         case (.post, "returned"):
             try await service.takeBack(
-                request.body, try await scope(path, site), survived: Position(max(0, path.integer("survived") ?? 0)))
+                request.body, try await scope(path, site), survived: Position(max(0, path.integer("survived") ?? 0)), from: site.site)
             return nil
         case (.post, "agreed"):
             guard let agreed = WireJSON.decode(AgreedRequest.self, from: request.body) else {

@@ -117,6 +117,8 @@ package struct HubService: Sendable {
         try await notePutBack(hello, scope, site)
         let head = try home.inbox.head(scope, site.site)
         if Seq(hello.lastSeq) >= head.last { try await noteClone(site, in: scope) }
+        if let vouched = hello.vouched { try home.inbox.vouch(scope, site.site, vouched.compactMap { ChainMark($0) }) }
+        let heard = try home.inbox.heard(scope, site.site, after: head.last)
         let part = home.inbox.part(scope, site.site, after: head.last)
         return try await home.database.read { db in
             let store = try SQLiteScopeStore(db, scope: scope)
@@ -126,6 +128,7 @@ package struct HubService: Sendable {
                 merged: try Incarnations.merged(db, store, of: site.site).rawValue, logEnd: store.logEnd.rawValue)
             standing.partLast = part?.last.rawValue
             standing.partOffset = part?.offset
+            standing.heard = heard.isEmpty ? nil : heard.map(\.point)
             return standing
         }
     }
@@ -199,7 +202,7 @@ package struct HubService: Sendable {
     package func logPage(_ scope: ScopeID, after: Position, bytesMax: Int, isPlain: Bool = false) async throws -> [UInt8]? {
         let home = home
         return try await home.database.read { db in
-            let pager = LogPager(catalogue: try home.versions.wide(db), hub: home.keys.site)
+            let pager = LogPager(catalogue: try home.versions.wide(db), hub: home.keys.site, inbox: home.inbox)
             guard let body = try pager.page(db, scope: scope, after: after, bytesMax: min(max(bytesMax, 1 << 12), 2 << 20)) else {
                 return nil
             }

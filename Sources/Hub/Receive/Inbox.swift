@@ -86,6 +86,15 @@ package final class Inbox: Sendable {
                       signing_key BLOB NOT NULL,
                       agreement_key BLOB NOT NULL
                     ) STRICT;
+                    -- What logs that are lost had merged of a site, and whether it says that it has that (HeardLives.swift).
+                    CREATE TABLE IF NOT EXISTS heard (
+                      scope INT NOT NULL,
+                      site INT NOT NULL,
+                      seq INT NOT NULL,
+                      chain INT NOT NULL,
+                      vouched INT NOT NULL,
+                      PRIMARY KEY (scope, site, seq, chain)
+                    ) STRICT, WITHOUT ROWID;
                     CREATE INDEX IF NOT EXISTS received_waiting ON received (number) WHERE state IN ('waiting', 'released');
                     """)
         }
@@ -224,6 +233,9 @@ package final class Inbox: Sendable {
             // In the transaction, for an epoch may begin at any moment.
             let begun = try Self.epoch(db)
             guard epoch >= begun else { throw Self.isOfAnotherEpoch(epoch, begun) }
+            guard try !Self.isUnasked(db, scope, site, after: head.last) else {
+                throw WireError(.outOfChain, "this hub has heard of changes of this site beyond \(head.last); say hello again")
+            }
             try db.execute(
                 sql: """
                     INSERT INTO received (scope, site, first, last, chain, received_at, state, cursor, bytes)
@@ -238,12 +250,15 @@ package final class Inbox: Sendable {
 
     // MARK: merging
 
-    /// The oldest segment that waits, of those after `number`; nil when there is none.
-    func nextWaiting(after number: Int64 = 0) throws -> Int64? {
+    /// The oldest segment that waits, of those after `number`, of all scopes or of one; nil when there is none.
+    func nextWaiting(after number: Int64 = 0, of scope: ScopeID? = nil) throws -> Int64? {
         try database.read { db in
             try Int64.fetchOne(
-                db, sql: "SELECT number FROM received WHERE state IN ('waiting', 'released') AND number > ? ORDER BY number LIMIT 1",
-                arguments: [number])
+                db,
+                sql: """
+                    SELECT number FROM received WHERE state IN ('waiting', 'released') AND number > ?1 AND (?2 IS NULL OR scope = ?2)
+                    ORDER BY number LIMIT 1
+                    """, arguments: [number, scope?.key])
         }
     }
 

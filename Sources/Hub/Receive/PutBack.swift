@@ -112,7 +112,7 @@ extension HubService {
     }
 
     /// A child hands back one of this hub's own pages: what it holds of a log that is lost here.
-    package func takeBack(_ bytes: [UInt8], _ scope: ScopeID, survived: Position) async throws {
+    package func takeBack(_ bytes: [UInt8], _ scope: ScopeID, survived: Position, from giver: SiteID) async throws {
         let body: SegmentBody
         let header: SegmentHeader
         do {
@@ -126,13 +126,13 @@ extension HubService {
         guard header.kind == .logPage, header.scope == scope, header.site == home.keys.site, let page = body.page else {
             throw WireError(.badSegment, "this is no page of scope \(scope) that this hub has made")
         }
-        let (home, now) = (home, now())
+        let (home, now, lives) = (home, now(), try await lives(page, scope, from: giver))
         try await home.database.write { db in
             let context = JudgeContext(hub: home.keys.site, now: now, policies: try home.policies(db, scope: scope, now: now))
             let catalogue = try home.versions.wide(db, for: body, make: HubSchema.makeForeign)
             var taker = TakeBack(
                 try SQLiteScopeStore(db, scope: scope), catalogue, page, epoch: header.epoch, survived: survived, present: home.epoch,
-                context: context)
+                lives: lives, context: context)
             try taker.take(body)
             guard !taker.moved.isEmpty else { return }
             var store = taker.store

@@ -180,6 +180,7 @@ package enum HubSchema {
           field_group INT NOT NULL,
           site INT NOT NULL,
           seq INT NOT NULL,
+          chain INT NOT NULL,                   -- of the site at that seq
           PRIMARY KEY (scope, form, id, field_group, site)
         ) STRICT, WITHOUT ROWID;
 

@@ -27,21 +27,24 @@ extension SQLiteScopeStore {
         ])
     }
 
-    func cover(_ form: Form, _ row: RowID, groups: [Int], by site: SiteID, upTo seq: Seq) throws {
+    func cover(_ form: Form, _ row: RowID, groups: [Int], by site: SiteID, upTo mark: ChainMark) throws {
         for group in groups {
             try db.cachedStatement(
                 sql: """
-                    INSERT INTO zz_cover VALUES (?, ?, ?, ?, ?, ?)
-                    ON CONFLICT (scope, form, id, field_group, site) DO UPDATE SET seq = max(seq, excluded.seq)
+                    INSERT INTO zz_cover VALUES (?, ?, ?, ?, ?, ?, ?)
+                    ON CONFLICT (scope, form, id, field_group, site) DO UPDATE SET seq = excluded.seq, chain = excluded.chain WHERE excluded.seq > seq
                     """
-            ).execute(arguments: [scope.key, form.number, row.rawValue, group, site.key, seq.rawValue])
+            ).execute(arguments: [
+                scope.key, form.number, row.rawValue, group, site.key, mark.seq.rawValue, Int64(bitPattern: mark.chain),
+            ])
         }
     }
 
-    func covered(_ form: Form, _ row: RowID, by site: SiteID) throws -> [Int: Seq] {
+    func covered(_ form: Form, _ row: RowID, by site: SiteID) throws -> [Int: ChainMark] {
         let rows = try Row.fetchAll(
-            db.cachedStatement(sql: "SELECT field_group, seq FROM zz_cover WHERE scope = ? AND form = ? AND id = ? AND site = ?"),
+            db.cachedStatement(sql: "SELECT field_group, seq, chain FROM zz_cover WHERE scope = ? AND form = ? AND id = ? AND site = ?"),
             arguments: [scope.key, form.number, row.rawValue, site.key])
-        return Dictionary(uniqueKeysWithValues: rows.map { ($0["field_group"] as Int, Seq($0["seq"] as Int64)) })
+        return Dictionary(
+            uniqueKeysWithValues: rows.map { ($0["field_group"] as Int, ChainMark(seq: Seq($0["seq"]), chain: UInt64(bitPattern: $0["chain"]))) })
     }
 }

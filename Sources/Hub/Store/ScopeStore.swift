@@ -49,14 +49,14 @@ protocol ScopeStore {
 
     func merged(of site: SiteID) throws -> Seq
     /// Up to which of a child's changes pages of a lost log, taken back, cover the row's groups (by number; 0 its life).
-    func covered(_ form: Form, _ row: RowID, by site: SiteID) throws -> [Int: Seq]
+    func covered(_ form: Form, _ row: RowID, by site: SiteID) throws -> [Int: ChainMark]
     /// The child whose merge has this position in its transaction, and up to which seq; nil where no child's has.
     func merge(at position: Position) throws -> (site: SiteID, upTo: Seq)?
     /// What was taken back of a row from logs of an epoch that are lost, by group number (0 its life).
     func taken(_ form: Form, _ row: RowID, epoch: Int) throws -> [Int: [TakenCell]]
     mutating func note(_ cell: TakenCell, _ form: Form, _ row: RowID, group: Int, epoch: Int) throws
-    /// A page that was taken back covers these groups of a row up to a child's seq.
-    mutating func cover(_ form: Form, _ row: RowID, groups: [Int], by site: SiteID, upTo seq: Seq) throws
+    /// A page that was taken back covers these groups of a row up to a point of a child's chain.
+    mutating func cover(_ form: Form, _ row: RowID, groups: [Int], by site: SiteID, upTo mark: ChainMark) throws
     /// The last seq of the child's segment whose merge has this position in its transaction, be it one that was released from
     /// quarantine; nil where none of its has.
     func mergedSeq(of site: SiteID, at position: Position) throws -> Seq?

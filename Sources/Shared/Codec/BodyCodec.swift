@@ -12,6 +12,8 @@ package enum BodyCodec {
     }
 
     static let hasPage: UInt8 = 1
+    /// The page names the chains of its sites.
+    static let hasChains: UInt8 = 2
 
     /// - Throws: if a receiver would refuse the body: over a limit, columns that do not fit their masks, invalid UTF-8.
     package static func encode(
@@ -22,9 +24,10 @@ package enum BodyCodec {
             form.columns.reduce(sum) { $0 + $1.bytes.count / 2 + $1.count }
         })
         var cuts = Cuts()
-        out.byte(body.page == nil ? 0 : hasPage)
+        let namesChains: Bool = body.page.map { page in page.merged.values.contains { $0.chain != 0 } } ?? false
+        out.byte((body.page == nil ? 0 : hasPage) | (namesChains ? hasChains : 0))
         encodeStamps(body.stamps, into: &out)
-        if let page = body.page { encodePage(page, into: &out) }
+        if let page = body.page { encodePage(page, namesChains, into: &out) }
         out.varint(body.forms.count)
         var predicted: [Predictors.Use] = []
         for form in body.forms {
@@ -84,15 +87,16 @@ package enum BodyCodec {
         IntegerStream.encode(indices, into: &out)
     }
 
-    private static func encodePage(_ page: LogPageInfo, into out: inout ByteWriter) {
+    private static func encodePage(_ page: LogPageInfo, _ namesChains: Bool, into out: inout ByteWriter) {
         out.zigzag(page.after.rawValue)
         out.zigzag(page.upTo.rawValue)
         out.zigzag(page.logEnd.rawValue)
         out.varint(page.merged.count)
         // Sorted: the same page must have the same bytes.
-        for (site, seq) in page.merged.sorted(by: { $0.key < $1.key }) {
+        for (site, mark) in page.merged.sorted(by: { $0.key < $1.key }) {
             out.fixed(site.rawValue)
-            out.zigzag(seq.rawValue)
+            out.zigzag(mark.seq.rawValue)
+            if namesChains { out.fixed(mark.chain) }
         }
     }
 

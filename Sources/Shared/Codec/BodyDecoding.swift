@@ -18,10 +18,10 @@ extension BodyCodec {
         var reader = ByteReader(raw)
         var parsed = Parsed()
         let flags = try reader.byte("body flags")
-        guard flags & ~hasPage == 0 else { throw .outOfRange(what: "body flags", value: Int(flags), at: 0) }
         let isPage = flags & hasPage != 0
+        guard flags & ~(isPage ? hasPage | hasChains : 0) == 0 else { throw .outOfRange(what: "body flags", value: Int(flags), at: 0) }
         parsed.body.stamps = try decodeStamps(from: &reader, budget: &parsed.budget)
-        if isPage { parsed.body.page = try decodePage(from: &reader) }
+        if isPage { parsed.body.page = try decodePage(namesChains: flags & hasChains != 0, from: &reader) }
         let formCount = try reader.count("forms", limit: Limits.segmentFormsMax)
         var changesLeft = Limits.segmentChangesMax
         for _ in 0..<formCount {
@@ -88,18 +88,19 @@ extension BodyCodec {
         return indices.map { distinct[Int($0)] }
     }
 
-    private static func decodePage(from reader: inout ByteReader) throws(CodecError) -> LogPageInfo {
+    private static func decodePage(namesChains: Bool, from reader: inout ByteReader) throws(CodecError) -> LogPageInfo {
         let after = Position(try reader.zigzag("page start"))
         let upTo = Position(try reader.zigzag("page end"))
         let logEnd = Position(try reader.zigzag("log end"))
-        var merged: [SiteID: Seq] = [:]
+        var merged: [SiteID: ChainMark] = [:]
         var last: SiteID?
         for _ in 0..<(try reader.count("merged sites", limit: Limits.pageSitesMax)) {
             let at = reader.position
             let site = SiteID(try reader.fixed(UInt64.self, "merged site"))
             // Ascending: so no site stands twice, and a page has one spelling.
             if let last, site <= last { throw .outOfRange(what: "merged site", value: merged.count, at: at) }
-            merged[site] = Seq(try reader.zigzag("merged seq"))
+            let seq = Seq(try reader.zigzag("merged seq"))
+            merged[site] = ChainMark(seq: seq, chain: namesChains ? try reader.fixed(UInt64.self, "merged chain") : 0)
             last = site
         }
         return LogPageInfo(after: after, upTo: upTo, logEnd: logEnd, merged: merged)

@@ -19,6 +19,9 @@ package struct ContentHash: Hashable, Sendable, CustomStringConvertible {
     /// What the first segment of a chain names as its previous one.
     package static let none = ContentHash(zeros: ())
 
+    /// The first eight bytes: enough to tell the lives of one site apart.
+    package var prefix: UInt64 { bytes.prefix(8).reduce(0) { $0 << 8 | UInt64($1) } }
+
     /// 64 lower-case hexadecimal digits.
     package var description: String {
         let digits = Array("0123456789abcdef".utf8)

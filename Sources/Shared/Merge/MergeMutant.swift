@@ -68,12 +68,14 @@ package struct MergeMutant: OptionSet, Hashable, Sendable {
     package static let sameEpoch = Self(rawValue: 1 << 28)
     /// A disputed cell covers what it hides.
     package static let openClaims = Self(rawValue: 1 << 29)
+    /// A site is what it was, whatever lost logs had merged of it.
+    package static let noChain = Self(rawValue: 1 << 30)
 
     package static let restored: [(name: String, mutant: MergeMutant)] = [
         ("hr_naive", [.noHandBack, .noCut]), ("hr_min", .noHandBack), ("hr_hand", .handBackAtOnce), ("late_hello", .lateHello),
         ("cut_R", .cutByEnd), ("no_cut", .noCut), ("not_owed", .notOwed), ("no_case", .openClaims), ("whole_seq", .wholeSeq),
         ("no_reshow", .noReturnShow), ("newer_wins", .newerWins), ("older_wins", .olderWins), ("same_inc", .sameSite),
-        ("same_epoch", .sameEpoch), ("open_claims", .openClaims),
+        ("same_epoch", .sameEpoch), ("open_claims", .openClaims), ("no_chain", .noChain),
     ]
 
     package static let all: [(name: String, mutant: MergeMutant)] = [

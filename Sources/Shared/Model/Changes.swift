@@ -136,6 +136,17 @@ package struct SegmentBody: Hashable, Sendable {
     package var changeCount: Int { forms.reduce(0) { $0 + $1.count } }
 }
 
+/// Where a segment of a site ended: its last seq, and the first eight bytes of the chain's hash there, by which two lives of one
+/// site are told apart that have numbered alike. 0: not known.
+package struct ChainMark: Hashable, Sendable {
+    package var seq: Seq
+    package var chain: UInt64
+    package init(seq: Seq, chain: UInt64) {
+        self.seq = seq
+        self.chain = chain
+    }
+}
+
 /// What a log page says beside its changes.
 package struct LogPageInfo: Hashable, Sendable {
     /// Exclusive: the page holds what the log shows or wrote after this.
@@ -144,9 +155,9 @@ package struct LogPageInfo: Hashable, Sendable {
     package var upTo: Position
     /// The end of the hub's log when the page was made; equal to `upTo` when the page reaches it.
     package var logEnd: Position
-    /// Up to which seq the hub had merged each of its direct children as of `upTo`.
-    package var merged: [SiteID: Seq]
-    package init(after: Position, upTo: Position, logEnd: Position, merged: [SiteID: Seq]) {
+    /// Up to where the hub had merged each of its direct children as of `upTo`.
+    package var merged: [SiteID: ChainMark]
+    package init(after: Position, upTo: Position, logEnd: Position, merged: [SiteID: ChainMark]) {
         self.after = after
         self.upTo = upTo
         self.logEnd = logEnd

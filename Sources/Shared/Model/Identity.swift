@@ -92,12 +92,12 @@ package struct FieldMask: Hashable, Sendable {
     }
 }
 
-private func hex16(_ value: UInt64) -> String {
+func hex16(_ value: UInt64) -> String {
     let digits = String(value, radix: 16)
     return String(repeating: "0", count: 16 - digits.count) + digits
 }
 
-private func parseHex16(_ text: String) -> UInt64? {
+func parseHex16(_ text: String) -> UInt64? {
     guard text.utf8.count == 16, text.utf8.allSatisfy({ $0 != 0x2B && $0 != 0x2D }) else { return nil }
     return UInt64(text, radix: 16)
 }

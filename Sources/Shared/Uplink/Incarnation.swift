@@ -127,15 +127,22 @@ extension SyncSession {
     func isOvertaken(_ scope: ScopeID, _ standing: ScopeStanding) async throws(Failure) -> Bool {
         let received = Seq(standing.received)
         guard received > .none, let said = standing.chain else { return false }
-        let chain = try await read { db -> ContentHash? in
-            let link = try ScopeLink.load(db, scope)!
-            if received >= link.sealed { return received == link.sealed ? link.chain : nil }
-            return try Data.fetchOne(
-                db, sql: "SELECT bytes FROM zz_outbox WHERE scope = ? AND first = ?",
-                arguments: [scope.key, received.advanced(by: 1).rawValue]
-            ).map { try SegmentCodec.inspect(Array($0)).previousHash }
-        }
-        return chain?.base64 != said
+        return try await read { try Self.chain($0, scope, at: received) }?.base64 != said
+    }
+
+    /// Whether all of this was sealed here. What a lost log of the parent had merged of this site and is not here was written in a
+    /// life of it that is forgotten: the parent cannot tell its changes from those that would get the same seqs now.
+    func isOwn(_ points: [ChainPoint], _ scope: ScopeID) async throws(Failure) -> Bool {
+        try await read { db in try points.allSatisfy { try Self.chain(db, scope, at: Seq($0.seq)).map(SegmentCodec.mark) == $0.chain } }
+    }
+
+    /// The chain where a segment sealed here ended; nil where none did.
+    private static func chain(_ db: Database, _ scope: ScopeID, at seq: Seq) throws -> ContentHash? {
+        let link = try ScopeLink.load(db, scope)!
+        if seq >= link.sealed { return seq == link.sealed ? link.chain : nil }
+        return try Data.fetchOne(
+            db, sql: "SELECT bytes FROM zz_outbox WHERE scope = ? AND first = ?", arguments: [scope.key, seq.advanced(by: 1).rawValue]
+        ).map { try SegmentCodec.inspect(Array($0)).previousHash }
     }
 
     /// Goes on as a new site: asks the parent with the old keys, then takes the new ones. May be broken off anywhere and repeated.

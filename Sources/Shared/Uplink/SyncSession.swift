@@ -102,6 +102,9 @@ package struct SyncSession: Sendable {
         for scope in scopes {
             if let standing = standings[scope], standing.refused == nil, try await isOvertaken(scope, standing) { return false }
         }
+        let heard = standings.compactMapValues(\.heard)
+        for (scope, points) in heard { guard try await isOwn(points, scope) else { return false } }
+        if !heard.isEmpty { standings.merge(try await hello(heard.keys.sorted { $0.key < $1.key }, vouching: heard)) { _, new in new } }
         for scope in scopes {
             guard let standing = standings[scope], standing.refused == nil else { continue }
             standings[scope] = try await enter(scope, standing)
@@ -152,7 +155,9 @@ package struct SyncSession: Sendable {
         return standings
     }
 
-    private func hello(_ scopes: [ScopeID], describing: Bool) async throws(Failure) -> [ScopeID: ScopeStanding] {
+    private func hello(
+        _ scopes: [ScopeID], describing: Bool = false, vouching points: [ScopeID: [ChainPoint]] = [:]
+    ) async throws(Failure) -> [ScopeID: ScopeStanding] {
         let replica = replica
         let (hellos, didPredictAlike) = try await read { db in
             let hellos = try scopes.map { scope in
@@ -163,6 +168,7 @@ package struct SyncSession: Sendable {
                 var hello = ScopeHello(
                     scope: scope.description, lastSeq: link.sealed.rawValue, chain: link.chain.base64,
                     cursor: link.cursor.rawValue, backlog: backlog, school: nil)
+                hello.vouched = points[scope]
                 hello.epoch = link.epoch
                 hello.received = link.received.rawValue
                 hello.made = try KeptPage.newest(db, scope)
@@ -294,7 +300,7 @@ package struct SyncSession: Sendable {
                 guard page.logEnd.epoch == link.epoch else {
                     throw Failure(.busy, "The hub has begun a new epoch since it said hello.", next: "Nothing is lost; sync again.")
                 }
-                let merged = max(link.merged, page.merged[replica.keys.site] ?? .none)
+                let merged = max(link.merged, page.merged[replica.keys.site]?.seq ?? .none)
                 let summary = try replica.apply(db, scope: scope, body: body, page: page, merged: merged, now: now)
                 link.cursor = page.upTo
                 link.merged = merged

@@ -88,6 +88,8 @@ package struct ScopeHello: Codable, Sendable {
     package var epoch: Int?
     package var made: PageMark?
     package var received: Int64?
+    /// Points that the parent had heard of this child's chain, and that are in it.
+    package var vouched: [ChainPoint]?
     package init(scope: String, lastSeq: Int64, chain: String, cursor: Int64, backlog: Int, school: SchoolInfo?) {
         self.scope = scope
         self.lastSeq = lastSeq
@@ -128,6 +130,9 @@ package struct ScopeStanding: Codable, Sendable {
     /// An upload that broke off: the segment after `received` up to this seq, and how many of its bytes are here.
     package var partLast: Int64?
     package var partOffset: Int?
+    /// What a log that the hub has lost had merged of this child beyond `received`. A child that does not have it has lost it, and
+    /// must go on as a new site; one that has it says so.
+    package var heard: [ChainPoint]?
     /// The hub has not heard of this scope: send `school`.
     package var unknown: Bool?
     /// Why the hub will not take this scope from this child; nil when it will.
@@ -232,13 +237,21 @@ package struct IncarnationRequest: Codable, Sendable {
     package static func provenBytes(predecessor: String) -> [UInt8] { [UInt8]("ZZ1 incarnation of \(predecessor)".utf8) }
 }
 
-/// The end of a segment: its last seq and the chain hash there, base64.
+/// The end of a segment: its last seq and the chain hash there, base64; of `heard` and `vouched` its first eight bytes, hexadecimal.
 package struct ChainPoint: Codable, Hashable, Sendable {
     package var seq: Int64
     package var chain: String
     package init(seq: Int64, chain: String) {
         self.seq = seq
         self.chain = chain
+    }
+}
+
+extension ChainMark {
+    package var point: ChainPoint { ChainPoint(seq: seq.rawValue, chain: hex16(chain)) }
+    package init?(_ point: ChainPoint) {
+        guard let chain = parseHex16(point.chain) else { return nil }
+        self.init(seq: Seq(point.seq), chain: chain)
     }
 }
 
