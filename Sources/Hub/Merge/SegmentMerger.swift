@@ -48,7 +48,7 @@ struct SegmentMerger {
         var report = MergeReport()
         var next = store.logEnd.next(inEpoch: epoch)
         var extent = Extent()
-        if header.lastSeq > newest { extent.merged = (site, header.lastSeq) } else { extent.released = (site, header.firstSeq, header.lastSeq) }
+        if header.lastSeq > newest { extent.merged = (site, header.lastSeq) } else { extent.released = (site, header.lastSeq) }
         let by = body.stamps.map { Provenance(writer: .child(site), stamp: $0, receivedAt: now) }
         // Sealed before the child and this hub, which was put back, agreed on what both still have; in epoch 0, if the child's first hello
         // met a later one than the first.

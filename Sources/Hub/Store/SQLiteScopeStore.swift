@@ -183,9 +183,9 @@ struct SQLiteScopeStore: ScopeStore {
                 scope.key, upTo.rawValue, extent.merged?.site.key ?? 0, extent.merged?.lastSeq.rawValue ?? 0,
                 Data(ExtentRows.pack(extent.rows)),
             ])
-        if let (site, first, last) = extent.released {
-            try db.cachedStatement(sql: "INSERT INTO zz_released VALUES (?, ?, ?, ?, ?)")
-                .execute(arguments: [scope.key, upTo.rawValue, site.key, first.rawValue, last.rawValue])
+        if let (site, seq) = extent.released {
+            try db.cachedStatement(sql: "INSERT INTO zz_released VALUES (?, ?, ?, ?)")
+                .execute(arguments: [scope.key, upTo.rawValue, site.key, seq.rawValue])
         }
         try db.cachedStatement(sql: "UPDATE zz_scope SET log_end = ? WHERE scope = ?")
             .execute(arguments: [upTo.rawValue, scope.key])

@@ -7,8 +7,8 @@ import Shared
 struct Extent {
     /// The child whose segment was merged, and up to which seq; nil for decisions and pulls.
     var merged: (site: SiteID, lastSeq: Seq)?
-    /// The child whose segment was merged after later ones, and its seqs: that was in quarantine.
-    var released: (site: SiteID, firstSeq: Seq, lastSeq: Seq)?
+    /// The child whose segment was merged after later ones, and its last seq: that was in quarantine.
+    var released: (site: SiteID, lastSeq: Seq)?
     var rows: [(form: FormNumber, row: RowID)] = []
 }
 
