@@ -267,10 +267,10 @@ class Replica(Whole):
                 c = row.cells[g]
                 if c.op is None or g != LIFE and row.dead or not (after < c.pos <= upto or after < c.at <= upto):
                     continue
-                disputed = c.open or bool(row.case if g == LIFE else row.cases.get(g))
-                places.setdefault((c.at, c.pos, c.site, c.op.stamp, disputed, c.open), {})[g] = c.op
-            for (at, _, site, _, disputed, _), cells in places.items():
-                entries.append((r, cells, at, max(site, SELF), disputed))
+                case = bool(row.case if g == LIFE else row.cases.get(g))
+                places.setdefault((c.at, c.pos, c.site, c.op.stamp, case, c.open), {})[g] = c.op
+            for (at, _, site, _, case, open), cells in places.items():
+                entries.append((r, cells, at, max(site, SELF), case or open))
         merged = {s: max([q for q, at in done if at <= upto], default=0) for s, done in self.applied.items()}
         made = upto if self.bug == 'cut_R' else self.pos
         chains = {s: self.ended.get(s, {}).get(q, 0) for s, q in merged.items()}
