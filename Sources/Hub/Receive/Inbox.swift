@@ -251,7 +251,7 @@ package final class Inbox: Sendable {
     // MARK: merging
 
     /// The oldest segment that waits, of those after `number`, of all scopes or of one; nil when there is none.
-    func nextWaiting(after number: Int64 = 0, of scope: ScopeID? = nil) throws -> Int64? {
+    package func nextWaiting(after number: Int64 = 0, of scope: ScopeID? = nil) throws -> Int64? {
         try database.read { db in
             try Int64.fetchOne(
                 db,
@@ -281,7 +281,7 @@ package final class Inbox: Sendable {
         }
     }
 
-    func quarantine(_ number: Int64, reason: String) throws {
+    package func quarantine(_ number: Int64, reason: String) throws {
         try database.write {
             try $0.execute(
                 sql: "UPDATE received SET state = 'quarantined', reason = ? WHERE number = ?", arguments: [reason, number])
@@ -319,6 +319,27 @@ package final class Inbox: Sendable {
                     site: SiteID(key: $0["site"]).description, first: $0["first"], last: $0["last"], bytes: $0["size"],
                     receivedAt: $0["received_at"], reason: $0["reason"] ?? "")
             }
+        }
+    }
+
+    /// Where a segment begins.
+    package struct Segment: Hashable, Sendable {
+        package let scope: ScopeID
+        package let first: Seq
+        package init(scope: ScopeID, first: Seq) { (self.scope, self.first) = (scope, first) }
+    }
+
+    package func end(of number: Int64) throws -> (scope: ScopeID, site: SiteID, last: Seq) {
+        let segment = try segment(number)
+        return (segment.scope, segment.site, segment.last)
+    }
+
+    /// Every segment of a site, and what became of it.
+    package func states(of site: SiteID) throws -> [Segment: (number: Int64, state: String)] {
+        try database.read { db in
+            Dictionary(
+                uniqueKeysWithValues: try Row.fetchAll(db, sql: "SELECT number, scope, first, state FROM received WHERE site = ?", arguments: [site.key])
+                    .map { (Segment(scope: ScopeID(key: $0["scope"]), first: Seq($0["first"])), ($0["number"] as Int64, $0["state"] as String)) })
         }
     }
 

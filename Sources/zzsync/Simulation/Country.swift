@@ -25,6 +25,8 @@ struct Plan: Sendable {
     var hasCopies = false
     /// Some sites work with an older catalogue, and go on with the newer one while the days go by.
     var hasVersions = false
+    /// So are hubs put back, and some of their children come late.
+    var hasHubCopies = false
     /// Milliseconds at most between an upload and its merge.
     var mergeDelay = 900_000
 
@@ -37,6 +39,8 @@ struct Plan: Sendable {
         plan.hasCity = dice.chance(0.5)
         plan.hasCopies = dice.chance(0.4)
         plan.hasVersions = dice.chance(0.4)
+        // Not both yet: a hub that has switched and is put back to a time before.
+        plan.hasHubCopies = !plan.hasVersions && dice.chance(0.7)
         return plan
     }
 }
@@ -49,7 +53,7 @@ struct Plan: Sendable {
     let olderCatalogue: Catalogue
     let folder: String
     let scheduler = Scheduler()
-    let oracle = Oracle()
+    let oracle: Oracle
     var dice: Dice
     var faults = FaultCounts()
     var trace: Chronicle
@@ -68,6 +72,8 @@ struct Plan: Sendable {
     var load = Load()
     /// Hub → what it showed or asked about at the last look.
     var memories: [String: [CellKey: Set<String>]] = [:]
+    /// What stood in journals that went with the disks of hubs.
+    var lostJournal = Journal()
 
     /// What clerks have at hand.
     let entries: Entries
@@ -82,6 +88,7 @@ struct Plan: Sendable {
         olderCatalogue = catalogue
         self.catalogue = plan.hasVersions ? try Self.newer(catalogue) : catalogue
         entries = Entries(catalogue: self.catalogue)
+        oracle = Oracle(scheduler)
         dice = Dice(seed: plan.seed)
         trace = Chronicle(tell: tell)
         // Memory where there is some: what is tested is what the files hold, not the disk under them.
@@ -199,6 +206,7 @@ struct Plan: Sendable {
         guard !site.isUp else { return }
         do {
             try await site.open(clock: scheduler.clock)
+            try site.recount()
             note("\(site.name) is up again")
             if site.isCopied, !isResting, dice.chance(0.3) { site.fuse.arm("incarnation.commit", count: 1) }
             if site.isHub { drain(site, after: dice.roll(1_000...60_000)) }
@@ -251,6 +259,7 @@ struct Tallies: Sendable {
     var syncs = 0
     var brokenSyncs = 0
     var decisions = 0
+    var verdicts = 0
     var undone = 0
     var cases: [String: Int] = [:]
     var falseCases = 0

@@ -18,7 +18,8 @@ extension Country {
         }
         if plan.hasFaults { again(2 * Self.hour...8 * Self.hour) { self.misfortune() } }
         if plan.hasVersions { again(10 * Self.hour...20 * Self.hour) { self.switchSomebody() } }
-        if plan.hasCopies { again(6 * Self.hour...18 * Self.hour) { self.copyOrPutBack() } }
+        if plan.hasCopies { again(6 * Self.hour...18 * Self.hour) { self.copyOrPutBackNode() } }
+        if plan.hasHubCopies { again(8 * Self.hour...24 * Self.hour) { self.copyOrPutBackHub() } }
         again(24 * Self.hour...36 * Self.hour) { self.inspectOnTheWay() }
     }
 
@@ -42,12 +43,13 @@ extension Country {
 
     /// - Returns: rows that moved in either direction.
     @discardableResult func sync(_ site: Site) async -> Int {
-        guard site.isUp, !site.isSyncing, !site.fuse.isBlown else { return 0 }
+        guard site.isUp, !site.isSyncing, !site.fuse.isBlown, isResting || scheduler.now >= site.awayUntil else { return 0 }
         let fuse = site.fuse
         site.isSyncing = true
         site.metCutAnswer = false
         defer { if site.fuse === fuse { site.isSyncing = false } }
         tallies.syncs += 1
+        if site.isHub, plan.hasFaults, !isResting, dice.chance(0.05) { fuse.arm("forward.page", count: 1) }
         do {
             let began = scheduler.now
             let session = try site.session(Line(country: self, from: site, fuse: fuse), clock: scheduler.clock)
@@ -89,6 +91,7 @@ extension Country {
         let fuse = site.fuse
         site.isDraining = true
         defer { if site.fuse === fuse { site.isDraining = false } }
+        misunderstand(at: site)
         let before = CPU.seconds()
         do {
             try await tier.worker.drain()
@@ -156,6 +159,7 @@ extension Country {
         }
         await scheduler.runOut()
         switchEverybody()
+        for site in hubs { scheduler.start(after: 1) { await self.understand(at: site) } }
         await scheduler.runOut()
         // Disks and crashes may have kept clerks from their work.
         while tallies.writes < plan.writes, failures.isEmpty { nodes.forEach { sit(at: $0, writes: 2) } }

@@ -93,6 +93,8 @@ extension Country {
             let cases = try desk.cases().sorted {
                 ($0.school, $0.form, $0.row, $0.kind, $0.group.joined()) < ($1.school, $1.form, $1.row, $1.kind, $1.group.joined())
             }
+            // Seldom would an end that is drawn at any time fall into a decision.
+            if plan.hasFaults, !isResting, !cases.isEmpty, dice.chance(0.08) { site.fuse.arm(dice.pick(["decide.write", "decide.commit"])!, count: 1) }
             for item in cases where dice.chance(share) {
                 guard !site.fuse.isBlown else { return made }
                 do throws(Failure) {
@@ -113,16 +115,20 @@ extension Country {
         return made
     }
 
-    private func verdict(_ site: Site) -> Verdict {
-        Verdict(who: "\(site.name) 操作员", reason: "核对原始材料", explanation: "已与学校核实")
+    /// Every verdict has an author of its own: after a hub was put back it is asked which of them anybody still has.
+    private func judge(_ site: Site) -> Judge {
+        tallies.verdicts += 1
+        return Judge(site: site.name, author: "\(site.name) 操作员#\(tallies.verdicts)")
     }
+
+    private func verdict(_ judge: Judge) -> Verdict { Verdict(who: judge.author, reason: "核对原始材料", explanation: "已与学校核实") }
 
     /// It stands, unless the process died before its commit.
     private func stands(_ site: Site) -> Bool { site.fuse.blownAt.map { !Fault.isBeforeCommit($0) } ?? true }
 
     private func decide(_ item: CaseView, _ desk: OperatorDesk, _ site: Site) throws(Failure) -> Bool {
         if item.kind == "clone" {
-            _ = try desk.distinct(item.number, verdict(site))
+            _ = try desk.distinct(item.number, verdict(judge(site)))
             note("\(site.name) lets both machines go on")
             return true
         }
@@ -146,31 +152,34 @@ extension Country {
     }
 
     private func decideCell(_ item: CaseView, _ form: Form, _ cell: CellKey, _ desk: OperatorDesk, _ site: Site) throws {
+        let judge = judge(site)
         let before = try shown(cell.row, at: desk.home)!
         let seen = item.candidates.map { word($0, form, cell.group) } + [before[cell.group]!]
         let field = entries.writable(form).first { form.groups[cell.group].fields.contains($0) }
         if let field, dice.chance(0.5) {
             tallies.writes += 1
             let value = entries.fresh(form.fields[field], tallies.writes)!
-            _ = try desk.set(item.number, [field: value], verdict(site))
+            _ = try desk.set(item.number, [field: value], verdict(judge))
         } else {
-            _ = try desk.take(item.number, candidate: dice.roll(1...item.candidates.count), verdict(site))
+            _ = try desk.take(item.number, candidate: dice.roll(1...item.candidates.count), verdict(judge))
         }
         guard stands(site), let after = try shown(cell.row, at: desk.home)?[cell.group] else { return }
-        oracle.decide(cell, after, covering: seen, author: site.name)
+        oracle.decide(cell, after, covering: seen, by: judge)
     }
 
     /// One side of a broken rule: the cells in which it differs are written.
     private func decideRule(_ item: CaseView, _ form: Form, _ key: RowKey, _ desk: OperatorDesk, _ site: Site) throws {
+        let judge = judge(site)
         let before = try shown(key, at: desk.home)!
-        _ = try desk.take(item.number, candidate: dice.roll(1...item.candidates.count), verdict(site))
+        _ = try desk.take(item.number, candidate: dice.roll(1...item.candidates.count), verdict(judge))
         guard stands(site), let after = try shown(key, at: desk.home) else { return }
         for group in form.groups.indices where before[group] != after[group] {
-            oracle.decide(CellKey(row: key, group: group), after[group]!, covering: [before[group]!], author: site.name)
+            oracle.decide(CellKey(row: key, group: group), after[group]!, covering: [before[group]!], by: judge)
         }
     }
 
     private func decideLife(_ item: CaseView, _ key: RowKey, _ desk: OperatorDesk, _ site: Site) throws {
+        let judge = judge(site)
         let number = dice.roll(1...item.candidates.count)
         let before = try shown(key, at: desk.home)!
         var seen = before.mapValues { [$0] }
@@ -179,29 +188,30 @@ extension Country {
             guard let (form, otherKey) = row(of: other), otherKey == key, let group = group(of: other, form) else { continue }
             seen[group, default: []] += other.candidates.map { word($0, form, group) }
         }
-        _ = try desk.take(item.number, candidate: number, verdict(site))
+        _ = try desk.take(item.number, candidate: number, verdict(judge))
         guard stands(site) else { return }
         if item.candidates[number - 1].values["life"] == "dead" {
-            oracle.decideDeath(key, seen: seen, author: site.name)
+            oracle.decideDeath(key, seen: seen, by: judge)
         } else {
-            oracle.decideLife(key)
+            oracle.decideLife(key, by: judge)
         }
     }
 
     private func decideTwins(_ item: CaseView, _ form: Form, _ key: RowKey, _ desk: OperatorDesk, _ site: Site) throws {
         guard item.otherSchool == item.school, let other = item.otherRow.flatMap({ Int64($0) }), dice.chance(0.7) else {
-            _ = try desk.distinct(item.number, verdict(site))
+            _ = try desk.distinct(item.number, verdict(judge(site)))
             return
         }
         let otherKey = RowKey(scope: key.scope, form: key.form, id: other)
+        let judge = judge(site)
         let (survivor, gone) = key.id < other ? (key, otherKey) : (otherKey, key)
         let (kept, lost) = (try shown(survivor, at: desk.home)!, try shown(gone, at: desk.home)!)
-        _ = try desk.merge(item.number, verdict(site))
+        _ = try desk.merge(item.number, verdict(judge))
         guard stands(site), let after = try shown(survivor, at: desk.home) else { return }
         for group in form.groups.indices {
-            oracle.decide(CellKey(row: survivor, group: group), after[group]!, covering: [kept[group]!], author: site.name)
+            oracle.decide(CellKey(row: survivor, group: group), after[group]!, covering: [kept[group]!], by: judge)
         }
-        oracle.decideDeath(gone, seen: lost.mapValues { [$0] }, author: site.name)
+        oracle.decideDeath(gone, seen: lost.mapValues { [$0] }, by: judge)
     }
 
     /// Takes one of the last decisions back.
@@ -211,9 +221,10 @@ extension Country {
         let item = try desk.show(entry.number)
         guard let (form, key) = row(of: item) else { return }
         let rows = [key] + (item.otherRow.flatMap { Int64($0) }.map { [RowKey(scope: key.scope, form: key.form, id: $0)] } ?? [])
+        let judge = judge(site)
         let before = try rows.map { try shown($0, at: desk.home) }
         do throws(Failure) {
-            _ = try desk.undo(entry.decision, verdict(site))
+            _ = try desk.undo(entry.decision, verdict(judge))
         } catch {
             guard error.kind == .refused else { throw error }
             return
@@ -224,9 +235,9 @@ extension Country {
         for (row, old) in zip(rows, before) {
             guard let old, let new = try shown(row, at: desk.home) else { continue }
             for group in form.groups.indices where old[group] != new[group] {
-                oracle.decide(CellKey(row: row, group: group), new[group]!, covering: [old[group]!], author: site.name)
+                oracle.decide(CellKey(row: row, group: group), new[group]!, covering: [old[group]!], by: judge)
             }
-            if entry.kind == "merge" || item.kind == "life" { oracle.decideLife(row) }
+            if entry.kind == "merge" || item.kind == "life" { oracle.decideLife(row, by: judge) }
         }
     }
 }

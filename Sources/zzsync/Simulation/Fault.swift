@@ -15,8 +15,12 @@ enum Fault: String, CaseIterable, Sendable {
     case hubDiskFull = "write refused by a hub's disk"
     case spoolFull = "upload refused by a hub's disk"
     case clockOff = "clock off by years"
+    case quarantined = "segment not understood"
+    case released = "segment understood later"
     case crash = "process crashed"
     case putBack = "node put back from a copy"
+    case hubPutBack = "hub put back from a copy"
+    case cameLate = "child of such a hub came late"
     case cloned = "node cloned"
     case olderVersion = "site of an older catalogue"
     case foreign = "home with foreign fields or forms"
@@ -39,7 +43,7 @@ extension Fault {
 
     /// What this program's simulator does not play yet: said in every table, so that nobody takes silence for safety.
     static let notCovered = [
-        "hubs restored from copies of their files", "groups cut differently in two catalogue versions",
+        "groups cut differently in two catalogue versions", "a hub with versions of the catalogue put back",
     ]
 }
 

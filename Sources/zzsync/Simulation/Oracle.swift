@@ -27,6 +27,13 @@ struct Clerk {
     var author: String { "\(node)#\(number)" }
 }
 
+/// Who decides: one verdict at a hub.
+struct Judge {
+    let site: String
+    /// Stands for the verdict in stamps and journals.
+    let author: String
+}
+
 @SimulationActor final class Oracle {
     struct Entry {
         /// Everything that its authors had seen, and what that was written over.
@@ -34,30 +41,48 @@ struct Clerk {
         /// A person typed it, and it is not empty.
         var isEntry: Bool
         var author: String
-        /// Where and as which of all writes it was typed.
-        var node = ""
-        var number = 0
+        /// Where and when it was typed.
+        var made = Made()
+        /// What operators who chose it had before their eyes.
+        var rulings: [Ruling] = []
+    }
+    struct Ruling {
+        var author: String
+        var made: Made
+        var past: Set<String>
     }
     struct Death {
         var author: String
-        var node = ""
-        var number = 0
+        var made = Made()
         /// Group → what was seen of it.
         var past: [Int: Set<String>]
-        var isOverruled = false
+        /// Operators who let the row live.
+        var overruled: [Ruling] = []
         /// By a clerk: it must not come to nothing unseen.
         var isEntry: Bool
+    }
+    /// At which site, and in which turn of the country.
+    struct Made {
+        var site = ""
+        var turn = 0
     }
 
     private(set) var cells: [CellKey: [String: Entry]] = [:]
     private(set) var deaths: [RowKey: [Death]] = [:]
+    private let scheduler: Scheduler
+    /// Site → turns of which its disk keeps nothing: each from the copy that was put back to the moment at which it was.
+    private var lostTurns: [String: [ClosedRange<Int>]] = [:]
+
+    init(_ scheduler: Scheduler) { self.scheduler = scheduler }
+
+    private func made(at site: String) -> Made { Made(site: site, turn: scheduler.turns) }
 
     // MARK: what people do
 
     /// - Parameter old: what stood there before the author's eyes; nil for a new row.
     func write(_ cell: CellKey, _ value: String, over old: String?, by clerk: Clerk, isEmpty: Bool) {
         var entry = cells[cell]?[value] ?? Entry(past: [], isEntry: false, author: clerk.author)
-        (entry.node, entry.number) = (clerk.node, clerk.number)
+        entry.made = made(at: clerk.node)
         if let old { entry.past.formUnion(known(cell, old)) }
         if !isEmpty { entry.isEntry = true }
         cells[cell, default: [:]][value] = entry
@@ -66,45 +91,62 @@ struct Clerk {
     /// - Parameter seen: group → the value that was shown.
     func delete(_ row: RowKey, seen: [Int: String], by clerk: Clerk) {
         deaths[row, default: []].append(
-            Death(author: clerk.author, node: clerk.node, number: clerk.number, past: pasts(row, seen), isEntry: true))
+            Death(author: clerk.author, made: made(at: clerk.node), past: pasts(row, seen), isEntry: true))
     }
 
     /// An operator's answer for a cell covers all that he was shown.
-    func decide(_ cell: CellKey, _ value: String, covering seen: [String], author: String) {
-        var entry = cells[cell]?[value] ?? Entry(past: [], isEntry: false, author: author)
-        for other in seen { entry.past.formUnion(known(cell, other)) }
-        entry.past.remove(value)
+    func decide(_ cell: CellKey, _ value: String, covering seen: [String], by judge: Judge) {
+        var entry = cells[cell]?[value] ?? Entry(past: [], isEntry: false, author: judge.author)
+        var past: Set<String> = []
+        for other in seen { past.formUnion(known(cell, other)) }
+        past.remove(value)
+        entry.rulings.append(Ruling(author: judge.author, made: made(at: judge.site), past: past))
         cells[cell, default: [:]][value] = entry
     }
 
     /// An operator lets a row die, or merges it into another one.
-    func decideDeath(_ row: RowKey, seen: [Int: [String]], author: String) {
+    func decideDeath(_ row: RowKey, seen: [Int: [String]], by judge: Judge) {
         let past = Dictionary(uniqueKeysWithValues: seen.map { group, values in
             (group, values.reduce(into: Set<String>()) { $0.formUnion(known(CellKey(row: row, group: group), $1)) })
         })
-        deaths[row, default: []].append(Death(author: author, past: past, isEntry: false))
+        deaths[row, default: []].append(Death(author: judge.author, made: made(at: judge.site), past: past, isEntry: false))
     }
 
     /// An operator lets a row live: every delete so far is answered.
-    func decideLife(_ row: RowKey) {
-        for index in (deaths[row] ?? []).indices { deaths[row]![index].isOverruled = true }
+    func decideLife(_ row: RowKey, by judge: Judge) {
+        let ruling = Ruling(author: judge.author, made: made(at: judge.site), past: [])
+        for index in (deaths[row] ?? []).indices { deaths[row]![index].overruled.append(ruling) }
     }
 
     // MARK: what is gone with a disk
 
-    func forgive(_ cell: CellKey, _ value: String) { cells[cell]?[value]?.isEntry = false }
-
-    func forgiveDeaths(of row: RowKey, by node: String, after writes: Int) {
-        for (index, death) in (deaths[row] ?? []).enumerated() where death.node == node && death.number > writes {
-            deaths[row]![index].isEntry = false
+    /// A site's home was put back. What was typed or decided there since its copy, and is held nowhere, is nobody's loss; and nobody has
+    /// seen what a decision that is gone had covered. The same holds for what was lost earlier: this disk may have held the rest of it.
+    func forget(at site: String, since turn: Int, held: Held) {
+        lostTurns[site, default: []].append(turn + 1...max(turn + 1, scheduler.turns))
+        for (cell, entries) in cells {
+            let known = (held.words[cell] ?? []).reduce(into: Set<String>()) { $0.formUnion(self.known(cell, $1)) }
+            for (word, entry) in entries {
+                if entry.isEntry, isLost(entry.made), !known.contains(word) { cells[cell]![word]!.isEntry = false }
+                cells[cell]![word]!.rulings.removeAll { isLost($0, held) }
+            }
+        }
+        for row in deaths.keys {
+            for index in deaths[row]!.indices { deaths[row]![index].overruled.removeAll { isLost($0, held) } }
+            deaths[row]!.removeAll { isLost($0.made) && !held.authors.contains($0.author) && !held.dead.contains(row) }
         }
     }
+
+    private func isLost(_ ruling: Ruling, _ held: Held) -> Bool { isLost(ruling.made) && !held.authors.contains(ruling.author) }
+
+    private func isLost(_ made: Made) -> Bool { lostTurns[made.site]?.contains { $0.contains(made.turn) } ?? false }
 
     // MARK: what follows
 
     /// The value and everything that was seen before it.
     func known(_ cell: CellKey, _ value: String) -> Set<String> {
-        (cells[cell]?[value]?.past ?? []).union([value])
+        guard let entry = cells[cell]?[value] else { return [value] }
+        return entry.rulings.reduce(into: entry.past.union([value])) { $0.formUnion($1.past) }
     }
 
     func isKnownValue(_ cell: CellKey, _ value: String) -> Bool { cells[cell]?[value] != nil }
@@ -152,7 +194,7 @@ struct Clerk {
     }
 
     /// Deletes of clerks that came to nothing, though the row lives.
-    func unanswered(_ row: RowKey) -> [Death] { (deaths[row] ?? []).filter { $0.isEntry && !$0.isOverruled } }
+    func unanswered(_ row: RowKey) -> [Death] { (deaths[row] ?? []).filter { $0.isEntry && $0.overruled.isEmpty } }
 
     var rows: Set<RowKey> { Set(cells.keys.map(\.row)).union(deaths.keys) }
 }

@@ -69,31 +69,33 @@ extension Country {
 
     static func schoolDays(_ days: Int) -> Int { (0..<days).count { isSchoolDay($0) } }
 
+    /// Day by day: a queue that holds the whole month is long.
     fileprivate func beginMonth(_ question: PlannerQuestion) {
-        for site in nodes {
-            let isFirst = site.number - hubs.count <= plan.schools
+        for site in nodes where site.number - hubs.count <= plan.schools {
             // Schools join and enter their students in the morning of the first day.
-            if isFirst { scheduler.start(after: dice.roll(8 * Self.hour...12 * Self.hour)) { self.enterStudents(question.students, at: site) } }
-            let share = plan.nodes > plan.schools && site.school! < plan.nodes - plan.schools ? 2 : 1
-            for day in 0..<question.days where Self.isSchoolDay(day) {
+            scheduler.start(after: dice.roll(8 * Self.hour...12 * Self.hour)) { self.enterStudents(question.students, at: site) }
+        }
+        for day in 0..<question.days { scheduler.start(after: day * Self.day) { self.begin(day, question) } }
+    }
+
+    private func begin(_ day: Int, _ question: PlannerQuestion) {
+        if Self.isSchoolDay(day) {
+            for site in nodes {
+                let share = plan.nodes > plan.schools && site.school! < plan.nodes - plan.schools ? 2 : 1
                 for _ in 0..<max(1, question.writesPerDay / share) {
-                    let time = day * Self.day + dice.roll(8 * Self.hour...18 * Self.hour)
-                    scheduler.start(after: time) { self.writeOne(at: site) }
+                    scheduler.start(after: dice.roll(8 * Self.hour...18 * Self.hour)) { self.writeOne(at: site) }
                 }
+                let slot = 10 * Self.hour / question.syncsPerDay
                 for number in 0..<question.syncsPerDay {
-                    let slot = 10 * Self.hour / question.syncsPerDay
-                    let time = day * Self.day + 9 * Self.hour + number * slot + dice.roll(0...slot)
-                    scheduler.start(after: time) { await self.sync(site) }
+                    scheduler.start(after: 9 * Self.hour + number * slot + dice.roll(0...slot)) { await self.sync(site) }
                 }
             }
         }
-        for day in 0..<question.days {
-            for half in 0..<12 {
-                let time = day * Self.day + half * 2 * Self.hour + dice.roll(0...Self.hour)
-                for site in hubs where site.parent != nil { scheduler.start(after: time) { await self.sync(site) } }
-            }
-            for site in hubs { scheduler.start(after: day * Self.day + 16 * Self.hour) { self.decide(at: site, share: 0.9, undoing: 0) } }
+        for half in 0..<12 {
+            let time = half * 2 * Self.hour + dice.roll(0...Self.hour)
+            for site in hubs where site.parent != nil { scheduler.start(after: time) { await self.sync(site) } }
         }
+        for site in hubs { scheduler.start(after: 16 * Self.hour) { self.decide(at: site, share: 0.9, undoing: 0) } }
     }
 
     // MARK: writes

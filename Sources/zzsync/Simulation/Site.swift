@@ -28,8 +28,6 @@ import Shared
     let isClone: Bool
     /// Its home was put back once, or is one of two: its incarnations change.
     var isCopied = false
-    /// All that its segments can be signed by.
-    private(set) var signers: [SiteID: PublicKeys] = [:]
     private var incarnations = 0
     private(set) var fuse: Fuse
     private let folder: String
@@ -55,13 +53,16 @@ import Shared
     var processorMark = 0.0
     /// The newest case that was counted.
     var newestCase: Int64 = 0
+    /// It stays away until then.
+    var awayUntil = 0
+    /// It is a hub of which the children may know more than it does.
+    var isPutBack = false
 
     init(name: String, number: Int, parent: Site?, school: Int?, skew: Int64, folder: String, seed: UInt64, cloneOf original: Site? = nil) {
         (self.name, self.number, self.parent, self.school, self.skew) = (name, number, parent, school, skew)
         (self.folder, self.seed) = (folder, seed)
         keys = original?.keys ?? SiteKeys(seed: "\(name) of \(seed)")
         isClone = original != nil
-        signers = original?.signers ?? [:]
         fuse = Fuse(directory: "\(folder)/\(name)-0", heir: "\(folder)/\(name)-1", seed: seed &+ UInt64(number))
     }
 
@@ -120,6 +121,12 @@ import Shared
             seed: seed &+ UInt64(number) &+ UInt64(processes) << 32)
     }
 
+    /// Cases that went with a disk are numbered again.
+    func recount() throws {
+        guard isHub else { return }
+        newestCase = min(newestCase, try database.read { try Int64.fetchOne($0, sql: "SELECT coalesce(max(number), 0) FROM zz_case")! })
+    }
+
     // MARK: its disk
 
     /// From here on SQLite refuses every new page with SQLITE_FULL, or takes them again.
@@ -145,18 +152,21 @@ import Shared
     /// Of the incarnation that its home belongs to now.
     func uplinkKeys() throws -> SiteKeys {
         if let home = hub?.home { return try home.uplinkKeys() }
-        let keys = try Incarnation.keys(node!.database, home: fuse.directory, path: ParentLink.keysPath(fuse.directory))
-        signers[keys.site] = keys.publicKeys
-        return keys
+        return try Incarnation.keys(node!.database, home: fuse.directory, path: ParentLink.keysPath(fuse.directory))
+    }
+
+    /// Where new incarnations' keys go; those that its database has taken already stand there then.
+    func uplinkKeysPath() throws -> String {
+        _ = try uplinkKeys()
+        return hub?.home.uplinkKeysPath ?? ParentLink.keysPath(fuse.directory)
     }
 
     /// The keys of its next incarnation, should it need one: from the seed, where the machine would draw them.
     private func foreseeKeys() throws {
-        let path = Incarnation.next(ParentLink.keysPath(fuse.directory))
+        let path = Incarnation.next(try uplinkKeysPath())
         guard !FileManager.default.fileExists(atPath: path) else { return }
         incarnations += 1
         let keys = SiteKeys(seed: "\(name), incarnation \(incarnations), of \(seed)")
-        signers[keys.site] = keys.publicKeys
         try keys.save(to: path)
     }
 
