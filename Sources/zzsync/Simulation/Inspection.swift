@@ -46,7 +46,7 @@ extension Country {
     }
 
     /// What a hub showed or asked about at the last look it must show, ask about, or have seen overwritten or deleted by someone who
-    /// knew; or a hub above asks about it, and shows the other side meanwhile.
+    /// knew; or a hub above asks about it, and shows the other side meanwhile, or has answered, and the answer is on its way down.
     private func inspectMemory(of site: Site) throws {
         let home = site.hub!.home
         var present: [CellKey: Set<String>] = [:]
@@ -65,20 +65,21 @@ extension Country {
             guard let now = present[cell] else { continue }
             for word in before where oracle.cells[cell]?[word]?.isEntry == true {
                 try expect(
-                    now.contains { oracle.known(cell, $0).contains(word) } || oracle.isInDeath(cell, word) || isAsked(cell, word, above: site),
+                    now.contains { oracle.known(cell, $0).contains(word) } || oracle.isInDeath(cell, word) || isKept(cell, word, above: site),
                     "\(site.name) has forgotten '\(word)' of \(describe(cell)); it shows \(now.sorted())")
             }
         }
         memories[site.name] = present
     }
 
-    private func isAsked(_ cell: CellKey, _ word: String, above site: Site) throws -> Bool {
+    private func isKept(_ cell: CellKey, _ word: String, above site: Site) throws -> Bool {
         guard let parent = site.parent else { return false }
         // A parent that is down cannot be read; it forgets nothing meanwhile.
         guard parent.isUp, let home = parent.hub?.home else { return true }
+        if let there = try shown(cell.row, at: home)?[cell.group], oracle.known(cell, there).contains(word) { return true }
         return try OperatorDesk(home).cases(kind: "cell").contains { item in
             candidates(of: item).map { $0.0 == cell && $0.1.contains(word) } == true
-        } || isAsked(cell, word, above: parent)
+        } || isKept(cell, word, above: parent)
     }
 
     private func inspectLink(_ site: Site, _ parent: Site) throws {
