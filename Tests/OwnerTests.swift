@@ -45,10 +45,13 @@ import Testing
         // The school reads that its value was overruled, and why.
         let records = try await world.node("A1").database.read { db in try DecisionRecord.list(db, scope: nil, form: form) }
         #expect(records.map(\.kind) == ["owner"] && records[0].reason.contains("变更申请"), "\(records)")
+        // A question to the school answers nothing.
+        _ = try OperatorDesk(province).handBack(request.number, Verdict(who: "操作员", reason: "请核对"))
         try world.hub("ministry").change(form, row, [nationality: .text("02")], author: "部级操作员", now: world.clock.now)
         try await world.settle()
         #expect(try OperatorDesk(province).requests().isEmpty)
-        #expect(try OperatorDesk(province).requests(all: true).map(\.state) == [.agreed])
+        let closed = try OperatorDesk(province).requests(all: true)
+        #expect(closed.map(\.state) == [.agreed] && closed.map(\.answer) == [""], "\(closed)")
         #expect { try OperatorDesk(province).take(request.number, candidate: 2, Verdict(who: "操作员", reason: "r")) } throws: {
             ($0 as? Failure)?.kind == .refused && "\($0)".contains("was closed")
         }

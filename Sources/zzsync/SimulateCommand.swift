@@ -52,7 +52,7 @@ struct Simulate: AsyncParsableCommand {
         Progress.end()
         if json { Terminal.json(summary.json) } else { summary.lines.forEach(Terminal.line) }
         // In so many seeds everything must have gone wrong once, or the run has shown less than it says.
-        let missing = summary.seeds < Self.seedsForEverything ? [] : summary.faults.missing
+        let missing = summary.seeds < Self.seedsForEverything ? [] : summary.faults.missing + summary.tallies.missing
         if !missing.isEmpty { Terminal.error("simulate: never happened: \(missing.joined(separator: ", "))") }
         guard summary.failed.isEmpty, missing.isEmpty else { throw ExitCode(1) }
     }
@@ -139,6 +139,7 @@ struct SimulationSummary {
                 + "\(tallies.decisions) decisions, \(tallies.undone) taken back")
         for fault in Fault.allCases { lines.append(Self.column(fault.rawValue, faults[fault])) }
         for (point, count) in faults.crashes.sorted(by: { $0.key < $1.key }) { lines.append(Self.column("  at \(point)", count)) }
+        for deed in Deed.allCases { lines.append(Self.column(deed.rawValue, tallies.deeds[deed] ?? 0)) }
         for kind in Fault.notCovered { lines.append("not covered: \(kind)") }
         if let trace { lines.append("trace \(trace)") }
         return lines
@@ -157,7 +158,8 @@ struct SimulationSummary {
             "fewest_writes": .number(Int64(fewest.writes)), "cases": counts(tallies.cases), "false_cases": .number(Int64(tallies.falseCases)),
             "false_per_1000_writes": .real(falsePerThousand), "decisions": .number(Int64(tallies.decisions)),
             "faults": counts(Dictionary(uniqueKeysWithValues: Fault.allCases.map { ($0.rawValue, faults[$0]) })),
-            "crashes": counts(faults.crashes), "never_happened": .array(faults.missing.map { .string($0) }),"not_covered": .array(Fault.notCovered.map { .string($0) }),
+            "deeds": counts(Dictionary(uniqueKeysWithValues: Deed.allCases.map { ($0.rawValue, tallies.deeds[$0] ?? 0) })),
+            "crashes": counts(faults.crashes), "never_happened": .array((faults.missing + tallies.missing).map { .string($0) }), "not_covered": .array(Fault.notCovered.map { .string($0) }),
             "trace": trace.map { .string($0) } ?? .null,
         ])
     }

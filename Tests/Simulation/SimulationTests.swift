@@ -12,7 +12,7 @@ import Testing
     @Test func nothingIsLostWhateverHappens() async throws {
         async let first = Self.play("--first", "1", "--seeds", "\(Self.seedsOfEach)")
         async let second = Self.play("--first", "\(Self.seedsOfEach + 1)", "--seeds", "\(Self.seedsOfEach)")
-        var (faults, crashes): ([String: Int], [String: Int]) = ([:], [:])
+        var (faults, crashes, deeds): ([String: Int], [String: Int], [String: Int]) = ([:], [:], [:])
         var seeds = 0
         for ended in [try await first, try await second] {
             #expect(ended.code == 0, "\(ended.err)")
@@ -22,10 +22,12 @@ import Testing
             #expect(try #require(summary["fewest_schools"] as? Int) >= 5)
             #expect(try #require(summary["fewest_nodes"] as? Int) >= 8)
             faults.merge(try #require(summary["faults"] as? [String: Int]), uniquingKeysWith: +)
+            deeds.merge(try #require(summary["deeds"] as? [String: Int]), uniquingKeysWith: +)
             crashes.merge(try #require(summary["crashes"] as? [String: Int]), uniquingKeysWith: +)
         }
         #expect(seeds == 2 * Self.seedsOfEach)
         for fault in Fault.allCases { #expect(faults[fault.rawValue, default: 0] > 0, "'\(fault.rawValue)' has happened") }
+        for deed in Deed.allCases { #expect(deeds[deed.rawValue, default: 0] > 0, "'\(deed.rawValue)' has happened") }
         for point in FaultCounts.points { #expect(crashes[point, default: 0] > 0, "a process has ended at \(point)") }
     }
 

@@ -61,8 +61,11 @@ extension OperatorDesk {
         do {
             try home.database.writeInTransaction(.immediate) { db in
                 report = try decideAll(db, items, kind: kind, verdict)
-                return dryRun || report.decided == 0 ? .rollback : .commit
+                if dryRun || report.decided == 0 { return .rollback }
+                KillPoint.reach("decide.write", in: home.directory)
+                return .commit
             }
+            if !dryRun, report.decided > 0 { KillPoint.reach("decide.commit", in: home.directory) }
         } catch {
             throw storeFailure(error, path: HubHome.databasePath(home.directory))
         }

@@ -67,8 +67,12 @@ extension OperatorDesk {
                     db, sql: "SELECT reason, policy FROM zz_decision WHERE number = ? AND policy IS NOT NULL ORDER BY decision DESC",
                     arguments: [number]),
                 try Row.fetchOne(
-                    db, sql: "SELECT who, reason FROM zz_decision WHERE number = ? AND policy IS NULL ORDER BY decision DESC",
-                    arguments: [number])
+                    db,
+                    // A question to the school closes nothing, nor does what was taken back.
+                    sql: """
+                        SELECT who, reason FROM zz_decision WHERE number = ? AND policy IS NULL AND kind NOT IN ('return', 'undo') AND undone_by IS NULL
+                        ORDER BY decision DESC
+                        """, arguments: [number])
             )
         }
         return ChangeRequest(

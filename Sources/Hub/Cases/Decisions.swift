@@ -53,9 +53,13 @@ extension OperatorDesk {
     /// - Throws: `Failure(.refused)` when the case is closed (with who and when), has changed, or the result breaks a rule.
     package func decide(_ number: Int64, _ choice: Choice, _ verdict: Verdict) throws(Failure) -> JournalEntry {
         try checkReason(verdict)
+        return try write { try decide($0, number, choice, verdict) }
+    }
+
+    private func write(_ body: (Database) throws -> JournalEntry) throws(Failure) -> JournalEntry {
         do {
             let decision = try home.database.write { db in
-                let decision = try decide(db, number, choice, verdict)
+                let decision = try body(db)
                 KillPoint.reach("decide.write", in: home.directory)
                 return decision
             }
@@ -99,11 +103,7 @@ extension OperatorDesk {
     /// - Throws: `Failure(.refused)` when the decision was undone already, or what it wrote was written again since.
     package func undo(_ decision: Int64, _ verdict: Verdict) throws(Failure) -> JournalEntry {
         try checkReason(verdict)
-        do {
-            return try home.database.write { try undo($0, decision, verdict) }
-        } catch {
-            throw storeFailure(error, path: HubHome.databasePath(home.directory))
-        }
+        return try write { try undo($0, decision, verdict) }
     }
 
     func undo(_ db: Database, _ decision: Int64, _ verdict: Verdict) throws -> JournalEntry {

@@ -66,7 +66,7 @@ package struct OwnerWriter: Sendable {
         now: Int64? = nil
     ) throws(Failure) -> OwnerReport {
         do {
-            return try home.database.write { db in
+            let report = try home.database.write { db in
                 var report = OwnerReport(form: form.id, rows: rows.count)
                 report.errors = duplicates(form, rows)
                 let now = try now ?? ReplicaDatabase.now(db)
@@ -85,8 +85,11 @@ package struct OwnerWriter: Sendable {
                 }
                 report.errors.sort { ($0.line, $0.place) < ($1.line, $1.place) }
                 report.warnings.sort { ($0.line, $0.place) < ($1.line, $1.place) }
+                if report.isWritten { KillPoint.reach("put.write", in: home.directory) }
                 return report
             }
+            if report.isWritten { KillPoint.reach("put.commit", in: home.directory) }
+            return report
         } catch {
             throw storeFailure(error, path: HubHome.databasePath(home.directory))
         }

@@ -62,6 +62,7 @@ extension Country {
         let node = site.node!
         let form = dice.pick(site.catalogue.forms)!
         let rows = try node.database.read { try Int64.fetchAll($0, sql: "SELECT id FROM \(form.table) ORDER BY id") }
+        if plan.hasDeskWork, dice.chance(0.5), try answer(at: site) { return }
         if site.isDiskFull, dice.chance(0.5) { return try paste(form, at: site) }
         switch dice.roll(1...100) {
         case 1...4 where form.importOrder != nil: try importRows(form, at: site)
@@ -112,7 +113,7 @@ extension Country {
         let clerk = nextAction(site)
         let isKeyEdit = dice.chance(0.06)
         let fields = entries.writable(form).filter { form.key.contains($0) == isKeyEdit }
-        guard let field = dice.pick(fields) else { return }
+        guard let field = (isKeyEdit ? nil : ownedField(form)) ?? dice.pick(fields) else { return }
         // A draft: a value that breaks a rule goes up too, and is held at the hub until it is mended.
         let draft = byStranger && form.fields[field].required == false && form.fields[field].length != nil && dice.chance(0.1)
         let value: Value = draft ? .text(String(repeating: "长", count: form.fields[field].length! + 1) + "\(clerk.number)") : entries.fresh(form.fields[field], clerk.number)!

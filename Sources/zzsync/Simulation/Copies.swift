@@ -45,6 +45,7 @@ extension Country {
             faults.count(.hubPutBack)
             try readJournal(of: hub.hub!.home, into: &lostJournal)
             memories[hub.name] = nil
+            bulks[hub.name] = nil
             try putBack(hub, backup)
             for site in sites where site === hub || site.parent === hub {
                 guard dice.chance(0.5) else { continue }

@@ -27,6 +27,8 @@ struct Plan: Sendable {
     var hasVersions = false
     /// So are hubs put back, and some of their children come late.
     var hasHubCopies = false
+    /// Hubs write too, decide in bulk and ask schools; some fields are decided by their owner.
+    var hasDeskWork = false
     /// Milliseconds at most between an upload and its merge.
     var mergeDelay = 900_000
 
@@ -41,6 +43,7 @@ struct Plan: Sendable {
         plan.hasVersions = dice.chance(0.4)
         // Not both yet: a hub that has switched and is put back to a time before.
         plan.hasHubCopies = !plan.hasVersions && dice.chance(0.7)
+        plan.hasDeskWork = dice.chance(0.6)
         return plan
     }
 }
@@ -81,10 +84,17 @@ struct Plan: Sendable {
     var recentKeys: [FormNumber: [[Value]]] = [:]
     var lastBook: Workbook?
     var backups: [String: HomeBackup] = [:]
+    /// Hub → its last bulk that stands.
+    var bulks: [String: Bulk] = [:]
+    /// Hub and case → the turn in which it went back to its school.
+    var questions: [String: Int] = [:]
+    /// Records of questions that somebody has answered.
+    var answered: Set<String> = []
     var books = 0
 
     init(_ plan: Plan, catalogue: Catalogue, tell: (@Sendable (String) -> Void)? = nil) throws {
         self.plan = plan
+        let catalogue = plan.hasDeskWork ? try Self.withOwners(catalogue) : catalogue
         olderCatalogue = catalogue
         self.catalogue = plan.hasVersions ? try Self.newer(catalogue) : catalogue
         entries = Entries(catalogue: self.catalogue)
@@ -150,7 +160,7 @@ struct Plan: Sendable {
 
     private func node(_ name: String, school: Int, hub: Site) async throws {
         let info = SchoolInfo(
-            code: "3641\(String(repeating: "0", count: 6 - String(school + 1).count))\(school + 1)", name: "学校\(Self.letters(school))",
+            code: schoolCode(school), name: "学校\(Self.letters(school))",
             type: "vocational_continuing", region: "410102")
         let site = Site(
             name: name, number: sites.count + 1, parent: hub, school: school, skew: skew(), folder: folder, seed: plan.seed)
@@ -263,6 +273,7 @@ struct Tallies: Sendable {
     var undone = 0
     var cases: [String: Int] = [:]
     var falseCases = 0
+    var deeds: [Deed: Int] = [:]
 
     var allCases: Int { cases.values.reduce(0, +) }
     static func += (l: inout Self, r: Self) {
@@ -275,5 +286,6 @@ struct Tallies: Sendable {
         l.undone += r.undone
         l.cases.merge(r.cases, uniquingKeysWith: +)
         l.falseCases += r.falseCases
+        l.deeds.merge(r.deeds, uniquingKeysWith: +)
     }
 }

@@ -21,6 +21,9 @@ extension Country {
         if plan.hasCopies { again(6 * Self.hour...18 * Self.hour) { self.copyOrPutBackNode() } }
         if plan.hasHubCopies { again(8 * Self.hour...24 * Self.hour) { self.copyOrPutBackHub() } }
         again(24 * Self.hour...36 * Self.hour) { self.inspectOnTheWay() }
+        guard plan.hasDeskWork else { return }
+        for site in hubs { again(8 * Self.hour...20 * Self.hour) { self.decideMany(at: site) } }
+        again(3 * Self.hour...8 * Self.hour) { self.putAtHub() }
     }
 
     func beginDays(of site: Site) {

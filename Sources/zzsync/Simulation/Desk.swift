@@ -23,7 +23,7 @@ extension Country {
         }
     }
 
-    private func describe(_ item: CaseView) -> String {
+    func describe(_ item: CaseView) -> String {
         "\(item.kind) \(item.form) \(item.row) \(item.group.joined(separator: ","))"
             + item.candidates.map { " [\($0.values.sorted { $0.key < $1.key }.map(\.value).joined(separator: "|")) by \($0.author)]" }.joined()
     }
@@ -44,7 +44,7 @@ extension Country {
 
     // MARK: what a case is about
 
-    private func row(of item: CaseView) -> (Form, RowKey)? {
+    func row(of item: CaseView) -> (Form, RowKey)? {
         guard let form = form(ofCase: item), let school = Int(item.school.suffix(6)), let id = Int64(item.row) else { return nil }
         return (form, RowKey(scope: scopes[school - 1].rawValue, form: form.number, id: id))
     }
@@ -55,7 +55,7 @@ extension Country {
         return (CellKey(row: key, group: group), item.candidates.map { word($0, form, group) })
     }
 
-    private func group(of item: CaseView, _ form: Form) -> Int? {
+    func group(of item: CaseView, _ form: Form) -> Int? {
         let columns = item.group.map { column($0, of: form) }
         return form.groups.firstIndex { $0.fields.map { form.fields[$0].id } == columns }
     }
@@ -116,15 +116,15 @@ extension Country {
     }
 
     /// Every verdict has an author of its own: after a hub was put back it is asked which of them anybody still has.
-    private func judge(_ site: Site) -> Judge {
+    func judge(_ site: Site) -> Judge {
         tallies.verdicts += 1
         return Judge(site: site.name, author: "\(site.name) 操作员#\(tallies.verdicts)")
     }
 
-    private func verdict(_ judge: Judge) -> Verdict { Verdict(who: judge.author, reason: "核对原始材料", explanation: "已与学校核实") }
+    func verdict(_ judge: Judge) -> Verdict { Verdict(who: judge.author, reason: "核对原始材料", explanation: "已与学校核实") }
 
     /// It stands, unless the process died before its commit.
-    private func stands(_ site: Site) -> Bool { site.fuse.blownAt.map { !Fault.isBeforeCommit($0) } ?? true }
+    func stands(_ site: Site) -> Bool { site.fuse.blownAt.map { !Fault.isBeforeCommit($0) } ?? true }
 
     private func decide(_ item: CaseView, _ desk: OperatorDesk, _ site: Site) throws(Failure) -> Bool {
         if item.kind == "clone" {
@@ -132,112 +132,137 @@ extension Country {
             note("\(site.name) lets both machines go on")
             return true
         }
-        guard let (form, key) = row(of: item) else { return false }
+        guard !isWaited(for: item), let choice = try choice(item, site) else { return false }
         do {
-            switch item.kind {
-            case "cell", "owner":
-                guard let group = group(of: item, form) else { return false }
-                try decideCell(item, form, CellKey(row: key, group: group), desk, site)
-            case "rule": try decideRule(item, form, key, desk, site)
-            case "life": try decideLife(item, key, desk, site)
-            case "twins": try decideTwins(item, form, key, desk, site)
-            default:
-                throw Failure(.damaged, "The simulator knows no case of kind '\(item.kind)'.", next: "Teach it to Simulation/Desk.swift.")
+            let judge = judge(site)
+            let tell = try foresee(item, choice, desk, by: judge)
+            _ = try desk.decide(item.number, choice, verdict(judge))
+            if stands(site) {
+                try tell()
+                count(item, choice, at: site)
             }
             note("\(site.name) decides \(item.kind) \(item.form) \(item.row) \(item.group.joined(separator: ","))")
-            return true
+            return choice != .handBack
         } catch {
             throw storeFailure(error, path: site.name)
         }
     }
 
-    private func decideCell(_ item: CaseView, _ form: Form, _ cell: CellKey, _ desk: OperatorDesk, _ site: Site) throws {
-        let judge = judge(site)
-        let before = try shown(cell.row, at: desk.home)!
-        let seen = item.candidates.map { word($0, form, cell.group) } + [before[cell.group]!]
-        let field = entries.writable(form).first { form.groups[cell.group].fields.contains($0) }
-        if let field, dice.chance(0.5) {
+    /// What this operator answers; nil where it is not understood what is asked.
+    private func choice(_ item: CaseView, _ site: Site) throws(Failure) -> Choice? {
+        guard let (form, key) = row(of: item) else { return nil }
+        if let asked = choiceOfQuestion(item, at: site) { return asked }
+        let anyCandidate = item.candidates.count > 0 ? 1...item.candidates.count : 1...1
+        switch item.kind {
+        case "cell", "owner":
+            guard let group = group(of: item, form) else { return nil }
+            let field = entries.writable(form).first { form.groups[group].fields.contains($0) }
+            guard let field, dice.chance(0.5) else { return .candidate(dice.roll(anyCandidate)) }
             tallies.writes += 1
-            let value = entries.fresh(form.fields[field], tallies.writes)!
-            _ = try desk.set(item.number, [field: value], verdict(judge))
-        } else {
-            _ = try desk.take(item.number, candidate: dice.roll(1...item.candidates.count), verdict(judge))
-        }
-        guard stands(site), let after = try shown(cell.row, at: desk.home)?[cell.group] else { return }
-        oracle.decide(cell, after, covering: seen, by: judge)
-    }
-
-    /// One side of a broken rule: the cells in which it differs are written.
-    private func decideRule(_ item: CaseView, _ form: Form, _ key: RowKey, _ desk: OperatorDesk, _ site: Site) throws {
-        let judge = judge(site)
-        let before = try shown(key, at: desk.home)!
-        _ = try desk.take(item.number, candidate: dice.roll(1...item.candidates.count), verdict(judge))
-        guard stands(site), let after = try shown(key, at: desk.home) else { return }
-        for group in form.groups.indices where before[group] != after[group] {
-            oracle.decide(CellKey(row: key, group: group), after[group]!, covering: [before[group]!], by: judge)
+            return .values([field: entries.fresh(form.fields[field], tallies.writes)!])
+        case "rule", "life": return .candidate(dice.roll(anyCandidate))
+        case "twins":
+            guard item.otherSchool == item.school, item.otherRow.flatMap({ Int64($0) }) != nil, dice.chance(0.7) else { return .distinct }
+            return .merge
+        default:
+            throw Failure(
+                .damaged, "The simulator knows no case of kind '\(item.kind)' (row \(key.id)).", next: "Teach it to Simulation/Desk.swift.")
         }
     }
 
-    private func decideLife(_ item: CaseView, _ key: RowKey, _ desk: OperatorDesk, _ site: Site) throws {
-        let judge = judge(site)
-        let number = dice.roll(1...item.candidates.count)
-        let before = try shown(key, at: desk.home)!
+    // MARK: what a decision covers
+
+    /// Looks at a case as its operator does before he decides.
+    ///
+    /// - Returns: tells the oracle, once the decision stands.
+    func foresee(_ item: CaseView, _ choice: Choice, _ desk: OperatorDesk, by judge: Judge) throws -> () throws -> Void {
+        guard let (form, key) = row(of: item), let before = try shown(key, at: desk.home) else { return {} }
+        switch (item.kind, choice) {
+        case (_, .handBack), (_, .distinct): return {}
+        case ("life", .candidate(let number)): return try foreseeLife(item, key, before, number, desk, by: judge)
+        case ("twins", _): return try foreseeMerge(item, form, key, before, desk, by: judge)
+        default: break
+        }
+        // A broken rule: the cells in which the side taken differs are written.
+        let asked = item.kind == "rule" ? nil : group(of: item, form)
+        return {
+            guard let after = try self.shown(key, at: desk.home) else { return }
+            for group in asked.map({ [$0] }) ?? Array(form.groups.indices) where asked != nil || before[group] != after[group] {
+                let sides = asked == nil ? [] : item.candidates.map { self.word($0, form, group) }
+                self.oracle.decide(CellKey(row: key, group: group), after[group]!, covering: sides + [before[group]!], by: judge)
+            }
+        }
+    }
+
+    private func foreseeLife(
+        _ item: CaseView, _ key: RowKey, _ before: [Int: String], _ number: Int, _ desk: OperatorDesk, by judge: Judge
+    ) throws -> () throws -> Void {
+        guard item.candidates[number - 1].values["life"] == "dead" else { return { self.oracle.decideLife(key, by: judge) } }
         var seen = before.mapValues { [$0] }
         // A delete answers the row's other cases too.
         for other in try desk.cases() where other.kind == "cell" && other.row == item.row && other.form == item.form {
-            guard let (form, otherKey) = row(of: other), otherKey == key, let group = group(of: other, form) else { continue }
-            seen[group, default: []] += other.candidates.map { word($0, form, group) }
+            guard let (cell, words) = candidates(of: other), cell.row == key else { continue }
+            seen[cell.group, default: []] += words
         }
-        _ = try desk.take(item.number, candidate: number, verdict(judge))
-        guard stands(site) else { return }
-        if item.candidates[number - 1].values["life"] == "dead" {
-            oracle.decideDeath(key, seen: seen, by: judge)
-        } else {
-            oracle.decideLife(key, by: judge)
+        return { self.oracle.decideDeath(key, seen: seen, by: judge) }
+    }
+
+    private func foreseeMerge(
+        _ item: CaseView, _ form: Form, _ key: RowKey, _ before: [Int: String], _ desk: OperatorDesk, by judge: Judge
+    ) throws -> () throws -> Void {
+        guard let other = item.otherRow.flatMap({ Int64($0) }) else { return {} }
+        let otherKey = RowKey(scope: key.scope, form: key.form, id: other)
+        guard item.otherSchool == item.school, let theirs = try shown(otherKey, at: desk.home) else { return {} }
+        let (survivor, gone) = key.id < other ? (key, otherKey) : (otherKey, key)
+        let (kept, lost) = key.id < other ? (before, theirs) : (theirs, before)
+        return {
+            guard let after = try self.shown(survivor, at: desk.home) else { return }
+            for group in form.groups.indices {
+                self.oracle.decide(CellKey(row: survivor, group: group), after[group]!, covering: [kept[group]!], by: judge)
+            }
+            self.oracle.decideDeath(gone, seen: lost.mapValues { [$0] }, by: judge)
         }
     }
 
-    private func decideTwins(_ item: CaseView, _ form: Form, _ key: RowKey, _ desk: OperatorDesk, _ site: Site) throws {
-        guard item.otherSchool == item.school, let other = item.otherRow.flatMap({ Int64($0) }), dice.chance(0.7) else {
-            _ = try desk.distinct(item.number, verdict(judge(site)))
-            return
-        }
-        let otherKey = RowKey(scope: key.scope, form: key.form, id: other)
-        let judge = judge(site)
-        let (survivor, gone) = key.id < other ? (key, otherKey) : (otherKey, key)
-        let (kept, lost) = (try shown(survivor, at: desk.home)!, try shown(gone, at: desk.home)!)
-        _ = try desk.merge(item.number, verdict(judge))
-        guard stands(site), let after = try shown(survivor, at: desk.home) else { return }
-        for group in form.groups.indices {
-            oracle.decide(CellKey(row: survivor, group: group), after[group]!, covering: [kept[group]!], by: judge)
-        }
-        oracle.decideDeath(gone, seen: lost.mapValues { [$0] }, by: judge)
-    }
+    // MARK: taking back
 
     /// Takes one of the last decisions back.
     private func undo(_ desk: OperatorDesk, _ site: Site) throws {
-        let last = try desk.journal().suffix(5).filter { $0.kind != "undo" && $0.undoneBy == nil && $0.who != "zzsync" }
+        let last = try desk.journal().suffix(5).filter { $0.kind != "undo" && $0.undoneBy == nil && $0.who != "zzsync" && $0.number != 0 }
         guard let entry = dice.pick(Array(last)) else { return }
         let item = try desk.show(entry.number)
-        guard let (form, key) = row(of: item) else { return }
-        let rows = [key] + (item.otherRow.flatMap { Int64($0) }.map { [RowKey(scope: key.scope, form: key.form, id: $0)] } ?? [])
+        guard row(of: item) != nil, try takeBack(entry.decision, of: [(item, entry.kind)], desk, site) != nil else { return }
+        note("\(site.name) takes back its \(entry.kind) of \(item.form) \(item.row)")
+    }
+
+    /// - Parameter cases: what the decision was about; a bulk decides many.
+    /// - Returns: what the journal says of it; nil when it was refused, or went with its process.
+    func takeBack(_ decision: Int64, of cases: [(item: CaseView, kind: String)], _ desk: OperatorDesk, _ site: Site) throws -> JournalEntry? {
+        let rows = cases.map { item, _ in
+            row(of: item).map { _, key in [key] + (item.otherRow.flatMap { Int64($0) }.map { [RowKey(scope: key.scope, form: key.form, id: $0)] } ?? []) } ?? []
+        }
         let judge = judge(site)
-        let before = try rows.map { try shown($0, at: desk.home) }
+        let before = try rows.map { try $0.map { try shown($0, at: desk.home) } }
+        let entry: JournalEntry
         do throws(Failure) {
-            _ = try desk.undo(entry.decision, verdict(judge))
+            entry = try desk.undo(decision, verdict(judge))
         } catch {
             guard error.kind == .refused else { throw error }
-            return
+            return nil
         }
-        guard stands(site) else { return }
+        guard stands(site) else { return nil }
         tallies.undone += 1
-        note("\(site.name) takes back its \(entry.kind) of \(item.form) \(item.row)")
-        for (row, old) in zip(rows, before) {
-            guard let old, let new = try shown(row, at: desk.home) else { continue }
-            for group in form.groups.indices where old[group] != new[group] {
-                oracle.decide(CellKey(row: row, group: group), new[group]!, covering: [old[group]!], by: judge)
+        for (index, (item, kind)) in cases.enumerated() {
+            // Of a bulk, what was written again since stays.
+            let isOpen = try desk.show(item.number).closedAt == nil
+            for (row, old) in zip(rows[index], before[index]) {
+                guard let old, let new = try shown(row, at: desk.home) else { continue }
+                for group in new.keys.sorted() where old[group] != new[group] {
+                    oracle.decide(CellKey(row: row, group: group), new[group]!, covering: [old[group]!], by: judge)
+                }
+                if isOpen, kind == "merge" || item.kind == "life" && kind != "return" { oracle.decideLife(row, by: judge) }
             }
-            if entry.kind == "merge" || item.kind == "life" { oracle.decideLife(row, by: judge) }
         }
+        return entry
     }
 }

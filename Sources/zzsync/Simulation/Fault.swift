@@ -38,6 +38,8 @@ extension Fault {
         "anytime", "push.part", "push.stored", "merge.write", "merge.commit", "merge.mark", "decide.write", "decide.commit",
         "forward.write", "forward.commit", "forward.sent", "forward.page",
     ]
+    /// Of the hubs' own writes; armed where they are made.
+    static let ownerPoints = ["put.write", "put.commit"]
     /// Inside a transaction: what was being written is not there afterwards.
     static func isBeforeCommit(_ point: String) -> Bool { point.hasSuffix(".write") }
 
@@ -84,7 +86,7 @@ struct FaultCounts: Sendable {
     }
 
     /// The places of `crashes`.
-    static let points = ["node, anytime", "hub, anytime"] + (Fault.nodePoints + Fault.hubPoints).filter { $0 != "anytime" }
+    static let points = ["node, anytime", "hub, anytime"] + (Fault.nodePoints + Fault.hubPoints + Fault.ownerPoints).filter { $0 != "anytime" }
 
     /// Kinds and kill points that never happened.
     var missing: [String] {

@@ -42,7 +42,16 @@ extension Country {
                     """)!
             expect(doubled == 0, "\(site.name): \(doubled) cells have two open cases")
         }
+        try inspectRequests(of: site)
         try inspectMemory(of: site)
+    }
+
+    /// A change request has closed itself as soon as what it asks for stands.
+    private func inspectRequests(of site: Site) throws {
+        for item in try OperatorDesk(site.hub!.home).cases(kind: "owner") {
+            let agrees = item.candidates.dropFirst().contains { $0.values == item.shown }
+            expect(!agrees, "\(site.name): request \(item.number) is open though what it asks for stands: \(describe(item))")
+        }
     }
 
     /// What a hub showed or asked about at the last look it must show, ask about, or have seen overwritten or deleted by someone who
@@ -113,6 +122,7 @@ extension Country {
                 try inspectLink(site, site.parent!)
                 try inspectCells(site, site.parent!)
             }
+            for site in hubs { tallies.count(.requestAgreed, try OperatorDesk(site.hub!.home).requests(all: true).count { $0.state == .agreed }) }
             for school in 0..<plan.schools { try inspectDigests(school) }
             try inspectHistory()
         } catch {
@@ -121,7 +131,7 @@ extension Country {
     }
 
     private func inspectDigests(_ school: Int) throws {
-        let code = "3641\(String(repeating: "0", count: 6 - String(school + 1).count))\(school + 1)"
+        let code = schoolCode(school)
         let home = nodes.first { $0.school == school }!.parent!
         var replicas: [(String, [String: (digest: String, rows: Int)])] = []
         for site in nodes where site.school == school { replicas.append((site.name, try site.node!.digests())) }
@@ -209,7 +219,7 @@ extension Country {
     }
 
     /// Every row of a form at a hub: key, life, group → word.
-    private func rows(_ form: Form, at home: HubHome) throws -> [(RowKey, Int, [Int: String])] {
+    func rows(_ form: Form, at home: HubHome) throws -> [(RowKey, Int, [Int: String])] {
         try home.database.read { db in
             guard let (table, columns) = try columns(form, home.versions, db) else { return [] }
             let select = try HotStatement(db, "SELECT scope, id, _life, \(columns) FROM \(table) ORDER BY scope, id")
