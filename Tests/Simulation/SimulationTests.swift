@@ -41,6 +41,51 @@ import Testing
         #expect(here.trace != other.trace)
     }
 
+    /// On histories that the model of the rules can run, nobody is asked in vain more often than the model asks.
+    @Test func noMoreFalseCasesThanTheModelOpens() async throws {
+        let catalogue = try Simulation.bedCatalogue(CatalogueLoader.embedded())
+        var (writes, ours, model) = (0, [0, 0, 0, 0], [0, 0, 0, 0])
+        let folder = NSTemporaryDirectory() + "zz-histories-\(UInt64.random(in: 0...UInt64.max))"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        for seed in 1...UInt64(MergeModel.isLong ? 60 : 4) {
+            let (outcome, histories) = try await Self.follow(seed, catalogue)
+            #expect(outcome.failures.isEmpty, "seed \(seed): \(outcome.failures)")
+            let paths = try histories.enumerated().map { index, history in
+                let path = "\(folder)/\(seed)-\(index).txt"
+                try history.write(toFile: path, atomically: true, encoding: .utf8)
+                return path
+            }
+            let told = try await MergeModel.aside { String(decoding: try MergeModel.run(paths, script: "country_run.py"), as: UTF8.self) }
+            let counts = told.split(whereSeparator: \.isWhitespace).compactMap { Int($0) }
+            try #require(counts.count == 4, "seed \(seed): \(told)")
+            let tallies = outcome.tallies
+            writes += tallies.writes
+            for (index, kind) in ["cell", "life"].enumerated() {
+                ours[2 * index] += tallies.cases[kind] ?? 0
+                ours[2 * index + 1] += tallies.needless[kind] ?? 0
+            }
+            for index in 0..<4 { model[index] += counts[index] }
+        }
+        print(
+            "simulate and model: \(writes) writes; cells asked about \(ours[0]), falsely \(ours[1]) (model \(model[0]), \(model[1])); "
+                + "lives \(ours[2]), falsely \(ours[3]) (model \(model[2]), \(model[3]))")
+        #expect(model[0] > 10 && model[2] > 10, "the model has opened cases")
+        #expect(ours[1] <= model[1] && ours[3] <= model[3])
+    }
+
+    @SimulationActor private static func follow(_ seed: UInt64, _ catalogue: Catalogue) async throws -> (Outcome, [String]) {
+        var plan = Plan.bed(seed: seed)
+        (plan.hasFaults, plan.hasCopies, plan.hasHubCopies, plan.hasVersions, plan.hasDeskWork) = (false, false, false, false, false)
+        plan.isModelled = true
+        var witness: HistoryWitness?
+        let outcome = try await Simulation.play(plan, catalogue: catalogue, watch: { country in
+            witness = HistoryWitness(country)
+            return witness!
+        })
+        return (outcome, witness!.histories)
+    }
+
     @Test func aPlannerGetsNumbers() async throws {
         let report = try await Self.play("--schools", "5", "--days", "2", "--students", "20").json()
         #expect(report["schools"] as? Int == 5)

@@ -229,11 +229,14 @@ class Replica:
         """A whole living row that nobody has heard of here: the fast path takes those of a segment first."""
         _, r, cells = change
         unknown = not any(c.op for c in self.row(r).cells.values())
-        return unknown and len(cells) == 3 and cells[LIFE].value == ALIVE
+        return unknown and len(cells) == len(GROUPS) + 1 and cells[LIFE].value == ALIVE
 
     def saw(self, c, s, ctx):
         old, limit = self.kin.get(s, (None, 0))
         return c.at == 0 or c.site == s or c.at <= ctx or (c.site == old and (c.at <= limit or self.bug == 'kin_all'))
+
+    def by_time(self, r, g):
+        return g == 1
 
     def judge(self, s, r, g, y, ctx):
         row = self.row(r)
@@ -248,7 +251,7 @@ class Replica:
         if c.op is None or fits and (not row.cases.get(g) or self.bug in ('shrink', 'no_case')):
             row.cases.pop(g, None)
             self.put(r, g, y, s)
-        elif g == 1 and not row.cases.get(g):               # a policy decides: the later claimed time wins
+        elif self.by_time(r, g) and not row.cases.get(g):   # a policy decides: the later claimed time wins
             theirs = (y.stamp[1], y.stamp[0]) > (c.op.stamp[1], c.op.stamp[0])
             best = y if theirs else c.op
             win = Op(r, g, c.op.covers | y.covers, best.stamp, best.value, system=True)

@@ -40,7 +40,7 @@ extension Country {
         guard !cases.isEmpty else { return }
         let judge = judge(site)
         let before = try picture(desk)
-        let tells = try cases.map { item in try foresee(item, answer(item, side), desk, by: judge) }
+        let tells = try cases.map { item in try foresee(item, answer(item, side), desk, site, by: judge) }
         let trial = try desk.bulk(filter, take: side, verdict(judge), dryRun: true)
         expect(try picture(desk) == before, "\(site.name): the trial of a bulk has written something")
         if dice.chance(0.1) { site.fuse.arm(dice.pick(["decide.write", "decide.commit"])!, count: 1) }
@@ -110,6 +110,9 @@ extension Country {
                 "\(form.table) \(key.id) of \(key.scope), life \(life): \(words.sorted { $0.key < $1.key }.map(\.value).joined(separator: ", "))"
             }
         }
-        return lines + (try desk.cases().filter { ["cell", "life", "twins"].contains($0.kind) }.map(describe).sorted())
+        // Of three rows of one key two pairs are asked about, whichever they are.
+        return lines + (try desk.cases().filter { ["cell", "life", "twins"].contains($0.kind) }.map {
+            $0.kind == "twins" ? "twins \($0.form) \($0.key) of \($0.school)" : describe($0)
+        }.sorted())
     }
 }

@@ -89,7 +89,7 @@ extension Country {
         let clerk = nextAction(site)
         var values = entries.row(form, clerk.number)
         // Now and then two people of one school, or of two, enter the same thing.
-        if dice.chance(0.12), let key = dice.pick(recentKeys[form.number] ?? []) {
+        if !plan.isModelled, dice.chance(0.12), let key = dice.pick(recentKeys[form.number] ?? []) {
             for (index, value) in zip(form.key, key) { values[index] = value }
         } else {
             recentKeys[form.number, default: []].append(form.key.map { values[$0]! })
@@ -115,7 +115,7 @@ extension Country {
         let fields = entries.writable(form).filter { form.key.contains($0) == isKeyEdit }
         guard let field = (isKeyEdit ? nil : ownedField(form)) ?? dice.pick(fields) else { return }
         // A draft: a value that breaks a rule goes up too, and is held at the hub until it is mended.
-        let draft = byStranger && form.fields[field].required == false && form.fields[field].length != nil && dice.chance(0.1)
+        let draft = !plan.isModelled && byStranger && form.fields[field].required == false && form.fields[field].length != nil && dice.chance(0.1)
         let value: Value = draft ? .text(String(repeating: "长", count: form.fields[field].length! + 1) + "\(clerk.number)") : entries.fresh(form.fields[field], clerk.number)!
         let isKeyShared = try form.key.isEmpty || lookUp(form, form.key.map { before[$0] }, at: node) != row
         if byStranger || isKeyEdit || isKeyShared || form.key.contains(where: { before[$0].isNull }) {
@@ -162,11 +162,13 @@ extension Country {
     private func importRows(_ form: Form, at site: Site) throws {
         let node = site.node!
         var book = lastBook
-        if book == nil || book!.form.number != form.number || book!.school != site.school || dice.chance(0.6) {
+        if book == nil || book!.form.number != form.number || book!.school != site.school || dice.chance(0.6) || plan.isModelled {
             book = try makeBook(form, school: site.school!)
         }
         lastBook = book
         let clerk = nextAction(site)
+        // Seldom would an end that is drawn at any time fall into an import.
+        if plan.hasDeskWork, dice.chance(0.1) { site.fuse.arm(dice.pick(["import.stage", "import.write", "import.commit"])!, count: 1) }
         let report = try node.stage(form: form, path: book!.path, author: clerk.author, update: false, dryRun: false)
         // Rows that the node has got meanwhile are refused: the same workbook a second time.
         guard !site.fuse.isBlown, report.errors.isEmpty, let batch = report.batch else { return }
@@ -205,15 +207,19 @@ extension Country {
         let (before, after) = (before.map(whole), after.map(whole))
         guard let after else {
             let seen = Dictionary(uniqueKeysWithValues: form.groups.indices.map { ($0, Entries.word(form, $0, before!)) })
+            witness?.deleted(key, at: site)
             return oracle.delete(key, seen: seen, by: clerk)
         }
+        var changed: [Int: String] = [:]
         for group in form.groups.indices {
             let word = Entries.word(form, group, after)
             let old = before.map { Entries.word(form, group, $0) }
             guard old != word else { continue }
             let isEmpty = form.groups[group].fields.allSatisfy { after[$0].isNull }
             oracle.write(CellKey(row: key, group: group), word, over: old, by: clerk, isEmpty: isEmpty)
+            changed[group] = word
         }
+        witness?.wrote(key, changed, isNew: before == nil, at: site)
     }
 }
 

@@ -29,6 +29,8 @@ struct Plan: Sendable {
     var hasHubCopies = false
     /// Hubs write too, decide in bulk and ask schools; some fields are decided by their owner.
     var hasDeskWork = false
+    /// Only what the model of the merge rules knows: no key is typed twice, no draft is written and no decision is taken back.
+    var isModelled = false
     /// Milliseconds at most between an upload and its merge.
     var mergeDelay = 900_000
 
@@ -65,6 +67,7 @@ struct Plan: Sendable {
     private(set) var scopes: [ScopeID] = []
     /// The line as it is now: good while the country is made and while it comes to rest.
     var line = LineQuality.good
+    var witness: (any Witness)?
     /// Nothing starts itself again once this is set.
     var isResting = false
     var failures: [String] = []
@@ -272,9 +275,11 @@ struct Tallies: Sendable {
     var verdicts = 0
     var undone = 0
     var cases: [String: Int] = [:]
-    var falseCases = 0
+    /// By kind.
+    var needless: [String: Int] = [:]
     var deeds: [Deed: Int] = [:]
 
+    var falseCases: Int { needless.values.reduce(0, +) }
     var allCases: Int { cases.values.reduce(0, +) }
     static func += (l: inout Self, r: Self) {
         l.writes += r.writes
@@ -285,7 +290,7 @@ struct Tallies: Sendable {
         l.decisions += r.decisions
         l.undone += r.undone
         l.cases.merge(r.cases, uniquingKeysWith: +)
-        l.falseCases += r.falseCases
+        l.needless.merge(r.needless, uniquingKeysWith: +)
         l.deeds.merge(r.deeds, uniquingKeysWith: +)
     }
 }

@@ -50,7 +50,12 @@ extension Country {
         let fuse = site.fuse
         site.isSyncing = true
         site.metCutAnswer = false
-        defer { if site.fuse === fuse { site.isSyncing = false } }
+        defer {
+            if site.fuse === fuse {
+                site.isSyncing = false
+                show(site)
+            }
+        }
         tallies.syncs += 1
         if site.isHub, plan.hasFaults, !isResting, dice.chance(0.05) { fuse.arm("forward.page", count: 1) }
         do {
@@ -110,6 +115,7 @@ extension Country {
         load.hubSeconds[site.name, default: 0] += seconds
         load.mergeSeconds[site.name, default: 0] += seconds
         countMerge(at: site)
+        show(site)
         countCases(at: site)
     }
 

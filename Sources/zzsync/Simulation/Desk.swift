@@ -14,7 +14,7 @@ extension Country {
             for item in new {
                 tallies.cases[item.kind, default: 0] += 1
                 let isFalse = isFalse(item, at: home)
-                if isFalse { tallies.falseCases += 1 }
+                if isFalse { tallies.needless[item.kind, default: 0] += 1 }
                 note("\(site.name) opens a case: \(describe(item))\(isFalse ? ", false" : "")")
                 site.newestCase = max(site.newestCase, item.number)
             }
@@ -33,7 +33,8 @@ extension Country {
         switch item.kind {
         case "cell":
             guard let group = group(of: item, form) else { return false }
-            return oracle.isFalse(CellKey(row: key, group: group), item.candidates.map { word($0, form, group) })
+            // Those that opened it: what joins later does not make it a better question.
+            return oracle.isFalse(CellKey(row: key, group: group), item.candidates.prefix(2).map { word($0, form, group) })
         case "life":
             let dead = item.candidates.filter { $0.values["life"] == "dead" }.map(\.author)
             guard let shown = try? shown(key, at: home) else { return false }
@@ -104,7 +105,7 @@ extension Country {
                     throw error
                 }
             }
-            if dice.chance(undoing) { try undo(desk, site) }
+            if dice.chance(undoing), !plan.isModelled { try undo(desk, site) }
         } catch {
             if site.isDiskFull { faults.count(.hubDiskFull) } else if !site.fuse.isBlown {
                 failures.append("\(site.name): a decision failed: \(error)")
@@ -135,11 +136,12 @@ extension Country {
         guard !isWaited(for: item), let choice = try choice(item, site) else { return false }
         do {
             let judge = judge(site)
-            let tell = try foresee(item, choice, desk, by: judge)
+            let tell = try foresee(item, choice, desk, site, by: judge)
             _ = try desk.decide(item.number, choice, verdict(judge))
             if stands(site) {
                 try tell()
                 count(item, choice, at: site)
+                show(site)
             }
             note("\(site.name) decides \(item.kind) \(item.form) \(item.row) \(item.group.joined(separator: ","))")
             return choice != .handBack
@@ -175,11 +177,11 @@ extension Country {
     /// Looks at a case as its operator does before he decides.
     ///
     /// - Returns: tells the oracle, once the decision stands.
-    func foresee(_ item: CaseView, _ choice: Choice, _ desk: OperatorDesk, by judge: Judge) throws -> () throws -> Void {
+    func foresee(_ item: CaseView, _ choice: Choice, _ desk: OperatorDesk, _ site: Site, by judge: Judge) throws -> () throws -> Void {
         guard let (form, key) = row(of: item), let before = try shown(key, at: desk.home) else { return {} }
         switch (item.kind, choice) {
         case (_, .handBack), (_, .distinct): return {}
-        case ("life", .candidate(let number)): return try foreseeLife(item, key, before, number, desk, by: judge)
+        case ("life", .candidate(let number)): return try foreseeLife(item, key, before, number, desk, site, by: judge)
         case ("twins", _): return try foreseeMerge(item, form, key, before, desk, by: judge)
         default: break
         }
@@ -190,21 +192,30 @@ extension Country {
             for group in asked.map({ [$0] }) ?? Array(form.groups.indices) where asked != nil || before[group] != after[group] {
                 let sides = asked == nil ? [] : item.candidates.map { self.word($0, form, group) }
                 self.oracle.decide(CellKey(row: key, group: group), after[group]!, covering: sides + [before[group]!], by: judge)
+                self.witness?.decided(CellKey(row: key, group: group), after[group]!, at: site)
             }
         }
     }
 
     private func foreseeLife(
-        _ item: CaseView, _ key: RowKey, _ before: [Int: String], _ number: Int, _ desk: OperatorDesk, by judge: Judge
+        _ item: CaseView, _ key: RowKey, _ before: [Int: String], _ number: Int, _ desk: OperatorDesk, _ site: Site, by judge: Judge
     ) throws -> () throws -> Void {
-        guard item.candidates[number - 1].values["life"] == "dead" else { return { self.oracle.decideLife(key, by: judge) } }
+        guard item.candidates[number - 1].values["life"] == "dead" else {
+            return {
+                self.oracle.decideLife(key, by: judge)
+                self.witness?.decidedLife(key, isAlive: true, at: site)
+            }
+        }
         var seen = before.mapValues { [$0] }
         // A delete answers the row's other cases too.
         for other in try desk.cases() where other.kind == "cell" && other.row == item.row && other.form == item.form {
             guard let (cell, words) = candidates(of: other), cell.row == key else { continue }
             seen[cell.group, default: []] += words
         }
-        return { self.oracle.decideDeath(key, seen: seen, by: judge) }
+        return {
+            self.oracle.decideDeath(key, seen: seen, by: judge)
+            self.witness?.decidedLife(key, isAlive: false, at: site)
+        }
     }
 
     private func foreseeMerge(

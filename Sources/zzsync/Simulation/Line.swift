@@ -21,6 +21,7 @@ private let broken = Failure(.noConnection, "The line broke.", next: "Nothing is
 extension Country {
     func carry(_ request: WireRequest, from site: Site, _ fuse: Fuse) async throws(Failure) -> WireReply {
         guard !fuse.isBlown else { throw broken }
+        show(site)
         if site.isHub { load.hubSeconds[site.name, default: 0] += CPU.seconds() - site.processorMark }
         defer { site.processorMark = CPU.seconds() }
         let parent = site.parent!

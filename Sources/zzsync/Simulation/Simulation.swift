@@ -37,11 +37,16 @@ enum Simulation {
         })
     }
 
-    /// - Parameter tell: is given every line of the trace.
-    @SimulationActor static func play(_ plan: Plan, catalogue: Catalogue, tell: (@Sendable (String) -> Void)? = nil) async throws -> Outcome {
+    /// - Parameters:
+    ///   - tell: is given every line of the trace.
+    ///   - watch: makes the witness.
+    @SimulationActor static func play(
+        _ plan: Plan, catalogue: Catalogue, tell: (@Sendable (String) -> Void)? = nil, watch: ((Country) -> any Witness)? = nil
+    ) async throws -> Outcome {
         let began = ContinuousClock.now
         let country = try Country(plan, catalogue: catalogue, tell: tell)
         try await country.make()
+        country.witness = watch?(country)
         country.line = plan.line
         country.beginDays()
         await country.scheduler.run(until: Int(plan.days * 86_400_000))
