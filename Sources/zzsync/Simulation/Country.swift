@@ -52,9 +52,10 @@ struct Plan: Sendable {
 
 @SimulationActor final class Country {
     let plan: Plan
-    /// The newest that anybody works with.
+    /// What the oracle counts cells by: all forms and fields, with groups as finely cut as they are anywhere.
     let catalogue: Catalogue
-    /// What some still work with; the same where the plan has no versions.
+    /// The newest that anybody works with, and what some still work with; all three are the same where the plan has no versions.
+    let newestCatalogue: Catalogue
     let olderCatalogue: Catalogue
     let folder: String
     let scheduler = Scheduler()
@@ -98,8 +99,9 @@ struct Plan: Sendable {
     init(_ plan: Plan, catalogue: Catalogue, tell: (@Sendable (String) -> Void)? = nil) throws {
         self.plan = plan
         let catalogue = plan.hasDeskWork ? try Self.withOwners(catalogue) : catalogue
-        olderCatalogue = catalogue
-        self.catalogue = plan.hasVersions ? try Self.newer(catalogue) : catalogue
+        self.catalogue = plan.hasVersions ? try Self.finest(catalogue) : catalogue
+        newestCatalogue = plan.hasVersions ? try Self.newer(self.catalogue) : catalogue
+        olderCatalogue = plan.hasVersions ? try Self.older(catalogue) : catalogue
         entries = Entries(catalogue: self.catalogue)
         oracle = Oracle(scheduler)
         dice = Dice(seed: plan.seed)

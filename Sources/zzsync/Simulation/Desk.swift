@@ -14,6 +14,7 @@ extension Country {
             for item in new {
                 tallies.cases[item.kind, default: 0] += 1
                 let isFalse = isFalse(item, at: home)
+                if item.kind == "cell", cells(of: item).count > 1 { faults.count(.jointCase) }
                 if isFalse { tallies.needless[item.kind, default: 0] += 1 }
                 note("\(site.name) opens a case: \(describe(item))\(isFalse ? ", false" : "")")
                 site.newestCase = max(site.newestCase, item.number)
@@ -32,9 +33,8 @@ extension Country {
         guard let (form, key) = row(of: item) else { return false }
         switch item.kind {
         case "cell":
-            guard let group = group(of: item, form) else { return false }
             // Those that opened it: what joins later does not make it a better question.
-            return oracle.isFalse(CellKey(row: key, group: group), item.candidates.prefix(2).map { word($0, form, group) })
+            return oracle.isFalse(cells(of: item).map { ($0, Array($1.prefix(2))) })
         case "life":
             let dead = item.candidates.filter { $0.values["life"] == "dead" }.map(\.author)
             guard let shown = try? shown(key, at: home) else { return false }
@@ -50,15 +50,12 @@ extension Country {
         return (form, RowKey(scope: scopes[school - 1].rawValue, form: form.number, id: id))
     }
 
-    /// The cell of a case about a value, and what it asks about.
-    func candidates(of item: CaseView) -> (CellKey, [String])? {
-        guard let (form, key) = row(of: item), let group = group(of: item, form) else { return nil }
-        return (CellKey(row: key, group: group), item.candidates.map { word($0, form, group) })
-    }
-
-    func group(of item: CaseView, _ form: Form) -> Int? {
-        let columns = item.group.map { column($0, of: form) }
-        return form.groups.firstIndex { $0.fields.map { form.fields[$0].id } == columns }
+    /// The cells of a case about a value, and what it asks about in each: several where its hub cuts the form more coarsely than others.
+    func cells(of item: CaseView) -> [(cell: CellKey, words: [String])] {
+        guard let (form, key) = row(of: item) else { return [] }
+        let columns = Set(item.group.map { column($0, of: form) })
+        let groups = form.groups.indices.filter { form.groups[$0].fields.allSatisfy { columns.contains(form.fields[$0].id) } }
+        return groups.map { group in (CellKey(row: key, group: group), item.candidates.map { word($0, form, group) }) }
     }
 
     private func word(_ candidate: CandidateView, _ form: Form, _ group: Int) -> String {
@@ -157,8 +154,9 @@ extension Country {
         let anyCandidate = item.candidates.count > 0 ? 1...item.candidates.count : 1...1
         switch item.kind {
         case "cell", "owner":
-            guard let group = group(of: item, form) else { return nil }
-            let field = entries.writable(form).first { form.groups[group].fields.contains($0) }
+            let fields = cells(of: item).flatMap { form.groups[$0.cell.group].fields }
+            guard !fields.isEmpty else { return nil }
+            let field = entries.writable(form).first(where: fields.contains)
             guard let field, dice.chance(0.5) else { return .candidate(dice.roll(anyCandidate)) }
             tallies.writes += 1
             return .values([field: entries.fresh(form.fields[field], tallies.writes)!])
@@ -186,13 +184,13 @@ extension Country {
         default: break
         }
         // A broken rule: the cells in which the side taken differs are written.
-        let asked = item.kind == "rule" ? nil : group(of: item, form)
+        let isRule = item.kind == "rule"
+        let cells = isRule ? form.groups.indices.map { (CellKey(row: key, group: $0), []) } : cells(of: item)
         return {
             guard let after = try self.shown(key, at: desk.home) else { return }
-            for group in asked.map({ [$0] }) ?? Array(form.groups.indices) where asked != nil || before[group] != after[group] {
-                let sides = asked == nil ? [] : item.candidates.map { self.word($0, form, group) }
-                self.oracle.decide(CellKey(row: key, group: group), after[group]!, covering: sides + [before[group]!], by: judge)
-                self.witness?.decided(CellKey(row: key, group: group), after[group]!, at: site)
+            for (cell, sides) in cells where !isRule || before[cell.group] != after[cell.group] {
+                self.oracle.decide(cell, after[cell.group]!, covering: sides + [before[cell.group]!], by: judge)
+                self.witness?.decided(cell, after[cell.group]!, at: site)
             }
         }
     }
@@ -209,8 +207,7 @@ extension Country {
         var seen = before.mapValues { [$0] }
         // A delete answers the row's other cases too.
         for other in try desk.cases() where other.kind == "cell" && other.row == item.row && other.form == item.form {
-            guard let (cell, words) = candidates(of: other), cell.row == key else { continue }
-            seen[cell.group, default: []] += words
+            for (cell, words) in cells(of: other) where cell.row == key { seen[cell.group, default: []] += words }
         }
         return {
             self.oracle.decideDeath(key, seen: seen, by: judge)

@@ -47,11 +47,12 @@ struct Held {
         try database.close()
     }
 
-    mutating func read(hub home: String) throws {
+    /// - Parameter cut: its catalogue, whose groups its cases are about.
+    mutating func read(hub home: String, cut: Catalogue) throws {
         let database = try DatabaseQueue(path: HubHome.databasePath(home))
         try database.read { db in
             for form in try catalogue.forms.filter({ try holds(db, $0) }) { try readRows(db, form) }
-            try readCandidates(db)
+            try readCandidates(db, cut)
             try readBytes(db)
         }
         try database.close()
@@ -73,7 +74,7 @@ struct Held {
         }
     }
 
-    private mutating func readCandidates(_ db: Database) throws {
+    private mutating func readCandidates(_ db: Database, _ cut: Catalogue) throws {
         let rows = try Row.fetchAll(
             db,
             sql: """
@@ -83,8 +84,15 @@ struct Held {
         for row in rows {
             let key = RowKey(scope: ScopeID(key: row["scope"]).rawValue, form: row["form"], id: row["id"])
             if row["life"] as Int == 2 { dead.insert(key) }
-            guard let group = catalogue[number: key.form]?.groups.firstIndex(where: { $0.number == row["field_group"] as Int }) else { continue }
-            add(key, group, Entries.word(ValuesJSON.decode(row["value"])))
+            guard let form = catalogue[number: key.form] else { continue }
+            // What that catalogue does not know stands alone.
+            let local = cut[number: key.form]
+            let fields = local?.groups.first { $0.number == row["field_group"] as Int }.map { $0.fields.map { local!.fields[$0].number } }
+            let values = Dictionary(uniqueKeysWithValues: zip(fields ?? [row["field_group"]], ValuesJSON.decode(row["value"])))
+            for (group, own) in form.groups.enumerated() {
+                let known = own.fields.compactMap { values[form.fields[$0].number] }
+                if known.count == own.fields.count { add(key, group, Entries.word(known)) }
+            }
         }
     }
 
@@ -120,7 +128,7 @@ extension Country {
         var held = Held(catalogue)
         for site in sites {
             let home = site === fallen ? site.fuse.heir : site.fuse.directory
-            if let school = site.school { try held.read(node: home, scope: scopes[school].rawValue) } else { try held.read(hub: home) }
+            if let school = site.school { try held.read(node: home, scope: scopes[school].rawValue) } else { try held.read(hub: home, cut: site.catalogue) }
         }
         return held
     }

@@ -67,8 +67,7 @@ extension Country {
             }
         }
         for item in try OperatorDesk(home).cases(kind: "cell") {
-            guard let (cell, words) = candidates(of: item), present[cell] != nil else { continue }
-            present[cell]!.formUnion(words)
+            for (cell, words) in cells(of: item) where present[cell] != nil { present[cell]!.formUnion(words) }
         }
         for (cell, before) in memories[site.name] ?? [:] {
             guard let now = present[cell] else { continue }
@@ -87,7 +86,7 @@ extension Country {
         guard parent.isUp, let home = parent.hub?.home else { return true }
         if let there = try shown(cell.row, at: home)?[cell.group], oracle.known(cell, there).contains(word) { return true }
         return try OperatorDesk(home).cases(kind: "cell").contains { item in
-            candidates(of: item).map { $0.0 == cell && $0.1.contains(word) } == true
+            cells(of: item).contains { $0.cell == cell && $0.words.contains(word) }
         } || isKept(cell, word, above: parent)
     }
 

@@ -76,7 +76,7 @@ extension Country {
             }
         }) {
             let body = try SegmentCodec.decode(try SegmentCodec.verify(bytes, key: key), predictors: catalogue.predictors)
-            let cells = body.forms.reduce(0) { $0 + count($1) }
+            let cells = body.forms.reduce(0) { $0 + count($1, by: parent.catalogue) }
             let state = states[Inbox.Segment(scope: ScopeID(key: scope), first: Seq(first))]
             if let state, state.state == "quarantined" || state.state == "released" && !released.contains("released \(state.number)") {
                 sent.quarantined[scope, default: 0] += cells
@@ -89,15 +89,21 @@ extension Country {
         return sent
     }
 
-    private func count(_ changes: FormChanges) -> Int {
+    /// As a judge of that catalogue counts them: what it does not know stands alone.
+    private func count(_ changes: FormChanges, by cut: Catalogue) -> Int {
         let form = catalogue[number: changes.form]!
+        let known = cut[number: changes.form]
+        let foreign = form.groups.map(\.mask).filter { ($0 & (known?.allFields ?? FieldMask())).isEmpty }
+        let masks = (known?.groups.map(\.mask) ?? []) + foreign
         return (0..<changes.count).reduce(0) { sum, index in
-            sum + form.groups.count { !($0.mask & changes.masks[index]).isEmpty } + (changes.life[index] == .unchanged ? 0 : 1)
+            sum + masks.count { !($0 & changes.masks[index]).isEmpty } + (changes.life[index] == .unchanged ? 0 : 1)
         }
     }
 
-    /// Sent = merged + equal + disputed + overtaken + quarantined, for every scope of a child.
+    /// Sent = merged + equal + disputed + overtaken + quarantined, for every scope of a child. A parent that has switched has counted some
+    /// of them by another cut of the groups.
     func inspectCells(_ site: Site, _ parent: Site) throws {
+        guard !parent.hasSwitched else { return }
         let sent = try sentCells(of: site, to: parent)
         let ended = try parent.database.read { db in
             Dictionary(

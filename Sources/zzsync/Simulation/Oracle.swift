@@ -155,10 +155,12 @@ struct Judge {
         Dictionary(uniqueKeysWithValues: seen.map { ($0, known(CellKey(row: row, group: $0), $1)) })
     }
 
-    /// One of the two had seen the other: nobody had to be asked.
-    func isFalse(_ cell: CellKey, _ candidates: [String]) -> Bool {
-        guard candidates.count > 1 else { return true }
-        return candidates.contains { newest in candidates.allSatisfy { known(cell, newest).contains($0) } }
+    /// One of the two had seen the other, in every cell that the case is about: nobody had to be asked.
+    func isFalse(_ cells: [(cell: CellKey, candidates: [String])]) -> Bool {
+        guard let sides = cells.first?.candidates.indices, sides.count > 1 else { return !cells.isEmpty }
+        return sides.contains { newest in
+            cells.allSatisfy { cell, candidates in candidates.allSatisfy { known(cell, candidates[newest]).contains($0) } }
+        }
     }
 
     /// A case of a row's life is false when the delete had seen everything that the hub shows of the row.

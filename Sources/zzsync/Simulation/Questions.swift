@@ -38,11 +38,14 @@ extension Country {
     /// Whoever answers has read the question: a node that is a hub's own child seals what was written before it pulls anything. What a hub
     /// below had held may be older; it is sealed by somebody who has read it all the same.
     private func inspect(_ answer: CandidateView, of item: CaseView, at site: Site) {
-        guard let asked = questions[name(item, site)], let (cell, words) = candidates(of: item), !site.isPutBack,
-            let node = nodes.first(where: { answer.author.hasPrefix("\($0.name)#") }), node.parent === site, !node.isCopied,
-            let entry = oracle.cells[cell]?[words[answer.candidate - 1]]
+        guard let asked = questions[name(item, site)], !site.isPutBack, let node = nodes.first(where: { answer.author.hasPrefix("\($0.name)#") }),
+            node.parent === site, !node.isCopied
         else { return }
-        expect(entry.made.turn > asked, "\(site.name): '\(words[answer.candidate - 1])' by \(answer.author) is called an answer, and was written before the question")
+        let entries = cells(of: item).compactMap { cell, words in oracle.cells[cell]?[words[answer.candidate - 1]] }
+        guard !entries.isEmpty else { return }
+        expect(
+            entries.contains { $0.made.turn > asked },
+            "\(site.name): what \(answer.author) wrote is called an answer, and is older than the question: \(describe(item))")
     }
 
     // MARK: the school

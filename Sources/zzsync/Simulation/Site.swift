@@ -36,6 +36,8 @@ import Shared
 
     /// What its next process works with.
     var catalogue: Catalogue!
+    /// It has worked with another one before.
+    var hasSwitched = false
 
     /// Nil while the process is down.
     private(set) var node: NodeHome?

@@ -1,6 +1,7 @@
-// Two versions of the catalogue in one country: the newer one has a field and a form more. Sites of the older one keep and hand on
-// what they do not know; one by one they are stopped and go on with the newer. The oracle counts cells as the newer version has them:
-// to an older site a cell that it does not know is one that its clerks cannot write, and carry along.
+// Two versions of the catalogue in one country: the newer one has a field and a form more, and cuts two forms' groups differently.
+// Sites of the older one keep and hand on what they do not know; one by one they are stopped and go on with the newer. The oracle counts
+// cells as finely as they are cut anywhere: to an older site a cell that it does not know is one that its clerks cannot write, and carry
+// along; where fields are one group, each of them is a cell that is decided with the others.
 
 import Foundation
 import GRDB
@@ -11,20 +12,33 @@ import Shared
 extension Country {
     static let switching = "another catalogue"
 
-    static func newer(_ older: Catalogue) throws(Failure) -> Catalogue {
+    /// What is joined in one version stands apart in the other, and the other way.
+    private static let joinedBefore = VersionEdits.JoinedFields(form: "integration.enterprise.basic", name: "trade", fields: ["legal_person", "business_scope"])
+    private static let joinedSince = VersionEdits.JoinedFields(form: "general.school.campus", name: "place", fields: ["campus_name", "address"])
+
+    static func older(_ installed: Catalogue) throws(Failure) -> Catalogue {
+        try VersionEdits(name: "older", sites: nil, fields: nil, groups: [joinedBefore], forms: nil).compile(from: installed)
+    }
+
+    static func newer(_ finest: Catalogue) throws(Failure) -> Catalogue {
+        try VersionEdits(name: "newer", sites: nil, fields: nil, groups: [joinedSince], forms: nil).compile(from: finest)
+    }
+
+    /// The newer version's fields and forms, cut as finely as in any of the two.
+    static func finest(_ installed: Catalogue) throws(Failure) -> Catalogue {
         let field = VersionEdits.AddedField(form: "general.school.campus", number: 60, id: "motto", title: "校训", type: nil)
         let form = VersionEdits.AddedForm(
             number: 90, id: "general.school.club", title: "社团", columns: ["club_number 社团编号", "club_name 社团名称", "club_room 活动室"])
-        return try VersionEdits(name: "newer", sites: nil, fields: [field], groups: nil, forms: [form]).compile(from: older)
+        return try VersionEdits(name: "finest", sites: nil, fields: [field], groups: nil, forms: [form]).compile(from: installed)
     }
 
     func drawVersion() -> Catalogue {
-        guard plan.hasVersions, dice.chance(0.6) else { return catalogue }
+        guard plan.hasVersions, dice.chance(0.6) else { return newestCatalogue }
         faults.count(.olderVersion)
         return olderCatalogue
     }
 
-    private var older: [Site] { sites.filter { $0.catalogue.hash != catalogue.hash } }
+    private var older: [Site] { sites.filter { $0.catalogue.hash != newestCatalogue.hash } }
 
     /// Somebody installs the newer program.
     func switchSomebody() {
@@ -41,7 +55,7 @@ extension Country {
         if met ?? 0 > 0 { faults.count(.foreign) }
         faults.count(.switched)
         note("\(site.name) goes on with the newer catalogue, \(met ?? 0) foreign fields and forms")
-        site.catalogue = catalogue
+        (site.catalogue, site.hasSwitched) = (newestCatalogue, true)
     }
 
     // MARK: what a site knows by another name
