@@ -30,7 +30,7 @@ extension Country {
     }
 
     private func isFalse(_ item: CaseView, at home: HubHome) -> Bool {
-        guard let (form, key) = row(of: item) else { return false }
+        guard let (_, key) = row(of: item) else { return false }
         switch item.kind {
         case "cell":
             // Those that opened it: what joins later does not make it a better question.
