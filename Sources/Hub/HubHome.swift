@@ -84,14 +84,27 @@ package final class HubHome: Sendable {
             let versions = CatalogueVersions(catalogue)
             let locks = try CatalogueSwitch.lock(directory, database, versions, ["serve", "forward"])
             defer { withExtendedLifetime(locks) {} }
-            let isSwitched = try locks != nil && database.write { try HubSwitch.run($0, versions) }
+            if locks != nil {
+                try database.write { db in
+                    guard try HubSwitch.run(db, versions) else { return }
+                    KillPoint.reach("switch.write", in: directory)
+                }
+                KillPoint.reach("switch.commit", in: directory)
+            }
             let home = try HubHome(directory, catalogue, database, policies, idSeed)
-            // This version may read what the last one could not.
-            if isSwitched { for segment in try home.inbox.quarantined() { _ = try home.inbox.release(segment.number) } }
+            try home.tryQuarantineAgain()
             return home
         } catch {
             throw storeFailure(error, path: path)
         }
+    }
+
+    /// This version may read what the last one could not. The inbox is another file: a process that ended after its switch leaves it to the
+    /// next one.
+    private func tryQuarantineAgain() throws {
+        guard try database.read({ try Meta.integer($0, HubSwitch.untried) }) == 1 else { return }
+        for segment in try inbox.quarantined() { _ = try inbox.release(segment.number) }
+        try database.write { try Meta.set($0, HubSwitch.untried, 0) }
     }
 
     /// - Parameter policies: nil reads the home's policy files, as `open` does.

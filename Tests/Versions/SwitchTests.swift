@@ -102,6 +102,42 @@ import Testing
         }
     }
 
+    /// A process that ends inside a switch leaves a home of the old version, or one of the new: whole, either way.
+    @Test(arguments: ["switch.write", "switch.commit"]) func aSwitchThatWasCutShortIsTakenUp(point: String) async throws {
+        let version = try CatalogueVariants.withField()
+        let world = try await ForeignFieldTests.country(["A1"], version)
+        let (form, row) = try ForeignFieldTests.attributes(world, "A1")
+        let (field, remark) = (try form.field(named: "母语"), try form.field(named: "remark"))
+        try world.node("A1").change(form, row, [field: .text("汉语")], author: "甲")
+        try await world.settle()
+        try world.node("A2").change(form, row, [remark: .text("走读")], author: "乙")
+        try world.node("A1").change(form, row, [remark: .text("住校")], author: "甲")
+        _ = try await world.session("A1").run(pull: false)
+        let number = try #require(try world.hub("province").inbox.nextWaiting())
+        try world.hub("province").inbox.quarantine(number, reason: "a test cannot read it")
+
+        for (name, home) in [("province", try world.hub("province").directory), ("A2", try world.node("A2").directory)] {
+            let heir = home + "-cut-short"
+            let fuse = Fuse(directory: home, heir: heir, seed: 1)
+            fuse.arm(point, count: 1)
+            try world.upgrade(name, to: version)
+            #expect(fuse.blownAt == point && fuse.flaw == nil)
+            if name == "A2" {
+                let node = try NodeHome.open(heir, catalogue: version).0
+                #expect(try node.values(form, row)?[field] == .text("汉语"))
+                #expect(try node.values(form, row)?[remark] == .text("走读"))
+                let waiting = try await node.database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM zz_outbox WHERE last > (SELECT merged FROM zz_link)")! }
+                #expect(waiting == 1, "what was written under the old version is sealed")
+            } else {
+                let hub = try HubHome.open(heir, catalogue: version)
+                #expect(try hub.values(form, row)?[field] == .text("汉语"))
+                #expect(try hub.inbox.quarantined().isEmpty, "it may be read now")
+                try await MergeWorker(hub).drain()
+                #expect(try hub.values(form, row)?[remark] == .text("住校"))
+            }
+        }
+    }
+
     /// While a program of the other version works on the home nothing is switched.
     @Test func aHomeInUseIsNotSwitched() async throws {
         let version = try CatalogueVariants.withField()

@@ -6,6 +6,9 @@ import GRDB
 import Shared
 
 enum HubSwitch {
+    /// Is 1 while what lies in quarantine has not been tried again with the version that the home has now.
+    static let untried = "untried"
+
     /// - Returns: whether there was anything to do.
     static func run(_ db: Database, _ versions: CatalogueVersions) throws -> Bool {
         guard let change = try CatalogueSwitch(db, versions) else { return false }
@@ -16,6 +19,7 @@ enum HubSwitch {
         }
         for form in remade { try HubSchema.index(db, form) }
         try change.finish(db, versions.own)
+        try Meta.set(db, untried, 1)
         for (old, new) in change.forms {
             if let old { try renumber(db, old, new) }
             guard let old, !new.isGrouped(like: old) else { continue }

@@ -58,12 +58,15 @@ package final class NodeHome: Sendable {
         let path = ParentLink.keysPath(directory)
         let keys = FileManager.default.fileExists(atPath: path) ? try Incarnation.keys(database, home: directory, path: path) : nil
         let said = try database.write { db in
-            try NodeSwitch.run(db, versions) { was in
+            let said = try NodeSwitch.run(db, versions) { was in
                 guard let keys, let scope = try scope(db) else { return }
                 let home = NodeHome(directory: directory, catalogue: was, database: database, idPrefix: nil)
                 _ = try NodeReplica(home: home, keys: keys).seal(db, scope: scope, now: ReplicaDatabase.now(db))
             }
+            KillPoint.reach("switch.write", in: directory)
+            return said
         }
+        KillPoint.reach("switch.commit", in: directory)
         return said.map { [$0] } ?? []
     }
 

@@ -220,6 +220,8 @@ struct Plan: Sendable {
     func rise(_ site: Site) async {
         guard !site.isUp else { return }
         do {
+            if site.isSwitching, !isResting, dice.chance(0.4) { site.fuse.arm(dice.pick(Fault.switchPoints)!, count: 1) }
+            site.isSwitching = false
             try await site.open(clock: scheduler.clock)
             try site.recount()
             note("\(site.name) is up again")

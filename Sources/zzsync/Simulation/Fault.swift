@@ -41,6 +41,8 @@ extension Fault {
     ]
     /// Of the hubs' own writes; armed where they are made.
     static let ownerPoints = ["put.write", "put.commit"]
+    /// Of homes that take another version of the catalogue; armed when they do.
+    static let switchPoints = ["switch.write", "switch.commit"]
     /// Inside a transaction: what was being written is not there afterwards.
     static func isBeforeCommit(_ point: String) -> Bool { point.hasSuffix(".write") }
 
@@ -87,7 +89,7 @@ struct FaultCounts: Sendable {
     }
 
     /// The places of `crashes`.
-    static let points = ["node, anytime", "hub, anytime"] + (Fault.nodePoints + Fault.hubPoints + Fault.ownerPoints).filter { $0 != "anytime" }
+    static let points = ["node, anytime", "hub, anytime"] + (Fault.nodePoints + Fault.hubPoints + Fault.ownerPoints + Fault.switchPoints).filter { $0 != "anytime" }
 
     /// Kinds and kill points that never happened.
     var missing: [String] {

@@ -38,6 +38,8 @@ import Shared
     var catalogue: Catalogue!
     /// It has worked with another one before.
     var hasSwitched = false
+    /// Its next process takes another one.
+    var isSwitching = false
 
     /// Nil while the process is down.
     private(set) var node: NodeHome?

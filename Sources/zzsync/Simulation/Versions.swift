@@ -55,7 +55,7 @@ extension Country {
         if met ?? 0 > 0 { faults.count(.foreign) }
         faults.count(.switched)
         note("\(site.name) goes on with the newer catalogue, \(met ?? 0) foreign fields and forms")
-        (site.catalogue, site.hasSwitched) = (newestCatalogue, true)
+        (site.catalogue, site.hasSwitched, site.isSwitching) = (newestCatalogue, true, true)
     }
 
     // MARK: what a site knows by another name
