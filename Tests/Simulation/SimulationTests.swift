@@ -70,7 +70,7 @@ import Testing
         print(
             "simulate and model: \(writes) writes; cells asked about \(ours[0]), falsely \(ours[1]) (model \(model[0]), \(model[1])); "
                 + "lives \(ours[2]), falsely \(ours[3]) (model \(model[2]), \(model[3]))")
-        #expect(model[0] > 10 && model[2] > 10, "the model has opened cases")
+        #expect(model[0] >= 5 && model[2] >= 5, "the model has opened cases")
         #expect(ours[1] <= model[1] && ours[3] <= model[3])
     }
 

@@ -20,15 +20,23 @@ class Counted(whole_model.Replica):
 
     def __init__(self, number, parent):
         super().__init__(number, parent, None, None)
-        self.cells = self.lives = self.false_lives = 0
+        self.cells = self.false_cells = self.lives = self.false_lives = 0
         self.opened = []
         self.places, self.sealed = {0: 0}, {0: 0}       # the country's position -> the model's; its seq -> segments
 
     def by_time(self, r, g):
         return g in self.timed[r]
 
+    @staticmethod
+    def had_seen(op, g):
+        """By value, as the country's oracle knows a write: who had seen one of two equal words had seen the other."""
+        return {o.value for i in op.covers for o in [Op.all[op.row][i]] if o.kind == g}
+
     def dispute(self, r, g, y, site):
-        self.cells += not self.row(r).cases.get(g)
+        if not self.row(r).cases.get(g):
+            here = self.row(r).cells[g].op
+            self.cells += 1
+            self.false_cells += here.value in self.had_seen(y, g) or y.value in self.had_seen(here, g)
         super().dispute(r, g, y, site)
 
     def row_case(self, r, life, y, site):
@@ -41,8 +49,8 @@ class Counted(whole_model.Replica):
     def look(self):
         """What a new case of a row's life is about, as the hub shows the row when somebody first looks at it."""
         for r, death in self.opened:
-            shown = [self.row(r).cells[g].op for g in whole_model.GROUPS]
-            self.false_lives += all(o is None or o.id in death.covers for o in shown)
+            shown = [(g, self.row(r).cells[g].op) for g in whole_model.GROUPS]
+            self.false_lives += all(o is None or o.value in self.had_seen(death, g) for g, o in shown)
         self.opened = []
 
 
@@ -120,7 +128,7 @@ def main():
                     print(f"{path}:{number}: the model stands elsewhere: {line.strip()}: {error!r}")
                     return 1
         for s in country.sites.values():
-            totals = [a + b for a, b in zip(totals, (s.cells, s.false, s.lives, s.false_lives))]
+            totals = [a + b for a, b in zip(totals, (s.cells, s.false_cells, s.lives, s.false_lives))]
     print(*totals)
     return 0
 
