@@ -96,6 +96,7 @@ package final class Inbox: Sendable {
                       PRIMARY KEY (scope, site, seq, chain)
                     ) STRICT, WITHOUT ROWID;
                     CREATE INDEX IF NOT EXISTS received_waiting ON received (number) WHERE state IN ('waiting', 'released');
+                    CREATE INDEX IF NOT EXISTS received_unread ON received (scope, site, first) WHERE state NOT IN ('merged', 'inherited');
                     """)
         }
     }
@@ -276,7 +277,7 @@ package final class Inbox: Sendable {
         try database.inDatabase { db in
             try db.execute(sql: "PRAGMA synchronous = NORMAL")
             defer { try? db.execute(sql: "PRAGMA synchronous = FULL") }
-            try db.execute(sql: "UPDATE received SET state = 'merged' WHERE number = ?", arguments: [number])
+            try db.execute(sql: "UPDATE received SET reason = iif(state = 'released', reason, NULL), state = 'merged' WHERE number = ?", arguments: [number])
             try Self.noteServed(db, scope, logEnd)
         }
     }
@@ -296,6 +297,17 @@ package final class Inbox: Sendable {
                 sql: "SELECT min(cursor) FROM received WHERE scope = ? AND site = ? AND first < ? AND state = 'quarantined'",
                 arguments: [scope.key, site.key, first.rawValue]
             ).map { Position($0) }
+        }
+    }
+
+    /// The first seq of each site's segments that are not merged, be it that they are not understood.
+    func unread(_ scope: ScopeID) throws -> [SiteID: Seq] {
+        try database.read { db in
+            let rows = try Row.fetchAll(
+                db.cachedStatement(
+                    sql: "SELECT site, min(first) AS first FROM received WHERE scope = ? AND state NOT IN ('merged', 'inherited') GROUP BY site"),
+                arguments: [scope.key])
+            return Dictionary(uniqueKeysWithValues: rows.map { (SiteID(key: $0["site"]), Seq($0["first"])) })
         }
     }
 
