@@ -260,15 +260,16 @@ extension Country {
         }
         guard stands(site) else { return nil }
         tallies.undone += 1
+        // Of a bulk, what was written again since stays.
+        let members = try desk.journal(batch: decision)
         for (index, (item, kind)) in cases.enumerated() {
-            // Of a bulk, what was written again since stays.
-            let isOpen = try desk.show(item.number).closedAt == nil
+            let isTaken = members.isEmpty || members.contains { $0.number == item.number && $0.undoneBy != nil }
             for (row, old) in zip(rows[index], before[index]) {
                 guard let old, let new = try shown(row, at: desk.home) else { continue }
                 for group in new.keys.sorted() where old[group] != new[group] {
                     oracle.decide(CellKey(row: row, group: group), new[group]!, covering: [old[group]!], by: judge)
                 }
-                if isOpen, kind == "merge" || item.kind == "life" && kind != "return" { oracle.decideLife(row, by: judge) }
+                if isTaken, kind == "merge" || item.kind == "life" && kind != "return" { oracle.decideLife(row, by: judge) }
             }
         }
         return entry

@@ -142,8 +142,23 @@ extension Country {
         for form in catalogue.forms {
             let found = replicas.map { "\($0.0) \($0.1[form.id]!.rows) rows \($0.1[form.id]!.digest.prefix(8))" }
             let digests = Set(replicas.map { $0.1[form.id]!.digest })
-            expect(digests.count == 1, "school \(Self.letters(school)): \(form.id) differs: \(found.joined(separator: ", "))")
+            guard digests.count > 1 else { continue }
+            let rows = try differences(form, school)
+            expect(false, "school \(Self.letters(school)): \(form.id) differs: \(found.joined(separator: ", ")); \(rows)")
         }
+    }
+
+    /// The first row in which two hubs differ, as each has it.
+    private func differences(_ form: Form, _ school: Int) throws -> String {
+        var shown: [RowKey: [(hub: String, text: String)]] = [:]
+        for site in hubs {
+            for (key, life, words) in try rows(form, at: site.hub!.home) where key.scope == scopes[school].rawValue && life == 1 {
+                shown[key, default: []].append((site.name, words.sorted { $0.key < $1.key }.map(\.value).joined(separator: " | ")))
+            }
+        }
+        let apart = shown.filter { _, found in Set(found.map(\.text)).count > 1 || found.count < hubs.count }
+        guard let (key, found) = apart.min(by: { $0.key.id < $1.key.id }) else { return "the hubs agree" }
+        return "row \(key.id): \(found.map { "\($0.hub) \($0.text)" }.joined(separator: "; "))"
     }
 
     /// Every write is in the history of what stands, in a delete's that had seen it, or in a journal.
