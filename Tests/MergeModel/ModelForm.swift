@@ -191,9 +191,6 @@ struct MemoryStore: ScopeStore {
 
     func merged(of site: SiteID) -> Seq { done[site] ?? .none }
 
-    /// Nothing lies in quarantine in the model.
-    func rows(movedSince site: SiteID, before first: Seq) -> [(form: FormNumber, row: RowID)] { [] }
-
     mutating func count(_ counts: CellCounts, sent: Int, of site: SiteID, upTo: Seq) {
         done[site] = upTo
         self.counts += counts

@@ -10,8 +10,6 @@ struct LogPager {
     let catalogue: Catalogue
     let hub: SiteID
     let inbox: Inbox
-    /// The first seq of each child that the inbox held unmerged, asked before the database: what is released meanwhile is not in the page.
-    let unread: [SiteID: Seq]
 
     /// The page after `after`; nil when the log ends there.
     ///
@@ -47,8 +45,7 @@ struct LogPager {
         return body
     }
 
-    /// Up to where each child was merged as of `upTo`, and below its oldest segment in quarantine: the child must not take the hub's older
-    /// value for an answer, nor may a page that comes back to a hub which was put back cover what it has not seen.
+    /// Up to where each child was merged as of `upTo`.
     private func merged(_ db: Database, scope: ScopeID, upTo: Position) throws -> [SiteID: ChainMark] {
         let rows = try Row.fetchAll(
             db.cachedStatement(
@@ -58,21 +55,10 @@ struct LogPager {
         for site in try Incarnations.all(db, scope: scope) where merged[site] == nil {
             merged[site] = try Incarnations.lastMerge(db, scope: scope, of: site, upTo: upTo).seq
         }
-        let unread = try missing(db, scope: scope, upTo: upTo)
         return try merged.reduce(into: [:]) { marks, site in
             let line = try Incarnations.line(db, scope: scope, of: site.key, before: Seq(.max))
-            let gap = line.compactMap { member in unread[member.site].flatMap { $0 < member.before ? $0 : nil } }.min()
-            let seq = min(site.value, gap?.advanced(by: -1) ?? site.value)
-            marks[site.key] = ChainMark(seq: seq, chain: try inbox.chain(scope, line, at: seq))
+            marks[site.key] = ChainMark(seq: site.value, chain: try inbox.chain(scope, line, at: site.value))
         }
-    }
-
-    /// The first seq of each child that was not merged as of `upTo`, though later ones may be.
-    private func missing(_ db: Database, scope: ScopeID, upTo: Position) throws -> [SiteID: Seq] {
-        let released = try Row.fetchAll(
-            db.cachedStatement(sql: "SELECT site, min(first_seq) AS first FROM zz_released WHERE scope = ? AND last > ? GROUP BY site"),
-            arguments: [scope.key, upTo.rawValue])
-        return unread.merging(released.map { (SiteID(key: $0["site"]), Seq($0["first"])) }, uniquingKeysWith: min)
     }
 
     private func add(_ row: MergeRow, after: Position, upTo: Position, to builder: inout SegmentBuilder) {

@@ -48,7 +48,7 @@ struct SegmentMerger {
         var report = MergeReport()
         var next = store.logEnd.next(inEpoch: epoch)
         var extent = Extent()
-        if header.lastSeq > newest { extent.merged = (site, header.lastSeq) } else { extent.released = (site, header.firstSeq, header.lastSeq) }
+        if header.lastSeq > newest { extent.merged = (site, header.lastSeq) } else { extent.released = (site, header.lastSeq) }
         let by = body.stamps.map { Provenance(writer: .child(site), stamp: $0, receivedAt: now) }
         // Sealed before the child and this hub, which was put back, agreed on what both still have; in epoch 0, if the child's first hello
         // met a later one than the first.
@@ -64,38 +64,11 @@ struct SegmentMerger {
             }
             seq = seq.advanced(by: changes.count)
         }
-        if extent.released != nil { try showAgain(catalogue, since: try store.rows(movedSince: site, before: header.firstSeq), into: &store, next: &next, extent: &extent) }
         // A transaction that moved nothing ends the log too: the child learns from it that it is merged.
         if extent.rows.isEmpty { next = next.advanced(by: 1) }
         try store.append(extent, upTo: next.advanced(by: -1))
         try store.count(report.counts, sent: report.counts.sent, of: site, upTo: header.lastSeq)
         return (report, extent.rows)
-    }
-
-    /// While the segment was not understood, pages called nothing merged that came after it: its site has passed over what others wrote
-    /// since over its later words, and gets it again.
-    private func showAgain<Store: ScopeStore>(
-        _ catalogue: Catalogue, since moved: [(form: FormNumber, row: RowID)], into store: inout Store, next: inout Position, extent: inout Extent
-    ) throws {
-        var known = Set(extent.rows.map { MovedRow(form: $0.form, row: $0.row) })
-        for (number, ids) in Dictionary(grouping: moved, by: \.form).sorted(by: { $0.key < $1.key }) {
-            guard let form = catalogue[number: number] else { continue }
-            var rows = try store.load(form, Array(Set(ids.map(\.row)))).values.sorted { $0.id < $1.id }
-            for index in rows.indices {
-                rows[index].position = next
-                rows[index].showWhole()
-                if rows[index].lifeCell.isWritten { rows[index].lifeCell.shown = next }
-                rows[index].moved = true
-                if known.insert(MovedRow(form: number, row: rows[index].id)).inserted { extent.rows.append((number, rows[index].id)) }
-                next = next.advanced(by: 1)
-            }
-            try store.save(rows)
-        }
-    }
-
-    private struct MovedRow: Hashable {
-        let form: FormNumber
-        let row: RowID
     }
 
     private func merge<Store: ScopeStore>(

@@ -200,9 +200,9 @@ package struct HubService: Sendable {
     ///
     /// - Parameter isPlain: the child has other predictors: nothing is predicted.
     package func logPage(_ scope: ScopeID, after: Position, bytesMax: Int, isPlain: Bool = false) async throws -> [UInt8]? {
-        let (home, unread) = (home, try home.inbox.unread(scope))
+        let home = home
         return try await home.database.read { db in
-            let pager = LogPager(catalogue: try home.versions.wide(db), hub: home.keys.site, inbox: home.inbox, unread: unread)
+            let pager = LogPager(catalogue: try home.versions.wide(db), hub: home.keys.site, inbox: home.inbox)
             guard let body = try pager.page(db, scope: scope, after: after, bytesMax: min(max(bytesMax, 1 << 12), 2 << 20)) else {
                 return nil
             }

@@ -77,6 +77,10 @@ package final class Inbox: Sendable {
                     CREATE TABLE IF NOT EXISTS served (scope INT PRIMARY KEY NOT NULL, position INT NOT NULL) STRICT, WITHOUT ROWID;
                     -- The epochs that this hub began, each noted before anyone was told.
                     CREATE TABLE IF NOT EXISTS begun (epoch INTEGER PRIMARY KEY NOT NULL) STRICT;
+                    -- The first seq of each site that lay in quarantine in the logs before an epoch: what their pages call merged beyond is not sure.
+                    CREATE TABLE IF NOT EXISTS unread (
+                      epoch INT NOT NULL, scope INT NOT NULL, site INT NOT NULL, first INT NOT NULL, PRIMARY KEY (epoch, scope, site)
+                    ) STRICT, WITHOUT ROWID;
                     -- Who went on as whom: without that the database, put back, would not know whose segments lie here.
                     CREATE TABLE IF NOT EXISTS incarnation (
                       number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -96,7 +100,6 @@ package final class Inbox: Sendable {
                       PRIMARY KEY (scope, site, seq, chain)
                     ) STRICT, WITHOUT ROWID;
                     CREATE INDEX IF NOT EXISTS received_waiting ON received (number) WHERE state IN ('waiting', 'released');
-                    CREATE INDEX IF NOT EXISTS received_unread ON received (scope, site, first) WHERE state NOT IN ('merged', 'inherited');
                     """)
         }
     }
@@ -297,17 +300,6 @@ package final class Inbox: Sendable {
                 sql: "SELECT min(cursor) FROM received WHERE scope = ? AND site = ? AND first < ? AND state = 'quarantined'",
                 arguments: [scope.key, site.key, first.rawValue]
             ).map { Position($0) }
-        }
-    }
-
-    /// The first seq of each site's segments that are not merged, be it that they are not understood.
-    func unread(_ scope: ScopeID) throws -> [SiteID: Seq] {
-        try database.read { db in
-            let rows = try Row.fetchAll(
-                db.cachedStatement(
-                    sql: "SELECT site, min(first) AS first FROM received WHERE scope = ? AND state NOT IN ('merged', 'inherited') GROUP BY site"),
-                arguments: [scope.key])
-            return Dictionary(uniqueKeysWithValues: rows.map { (SiteID(key: $0["site"]), Seq($0["first"])) })
         }
     }
 

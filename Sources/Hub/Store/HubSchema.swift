@@ -142,7 +142,6 @@ package enum HubSchema {
           scope INT NOT NULL,
           last INT NOT NULL,
           site INT NOT NULL,
-          first_seq INT NOT NULL,
           last_seq INT NOT NULL,
           PRIMARY KEY (scope, last)
         ) STRICT, WITHOUT ROWID;

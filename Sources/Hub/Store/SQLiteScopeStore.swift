@@ -183,9 +183,9 @@ struct SQLiteScopeStore: ScopeStore {
                 scope.key, upTo.rawValue, extent.merged?.site.key ?? 0, extent.merged?.lastSeq.rawValue ?? 0,
                 Data(ExtentRows.pack(extent.rows)),
             ])
-        if let (site, first, last) = extent.released {
-            try db.cachedStatement(sql: "INSERT INTO zz_released VALUES (?, ?, ?, ?, ?)")
-                .execute(arguments: [scope.key, upTo.rawValue, site.key, first.rawValue, last.rawValue])
+        if let (site, seq) = extent.released {
+            try db.cachedStatement(sql: "INSERT INTO zz_released VALUES (?, ?, ?, ?)")
+                .execute(arguments: [scope.key, upTo.rawValue, site.key, seq.rawValue])
         }
         try db.cachedStatement(sql: "UPDATE zz_scope SET log_end = ? WHERE scope = ?")
             .execute(arguments: [upTo.rawValue, scope.key])
@@ -209,17 +209,6 @@ struct SQLiteScopeStore: ScopeStore {
                     """),
             arguments: [scope.key, position.rawValue, site.key]
         ).map { Seq($0) }
-    }
-
-    func rows(movedSince site: SiteID, before first: Seq) throws -> [(form: FormNumber, row: RowID)] {
-        try Data.fetchAll(
-            db.cachedStatement(
-                sql: """
-                    SELECT rows FROM zz_extent WHERE scope = ?1 AND last >
-                      (SELECT coalesce(max(last), 0) FROM zz_extent WHERE scope = ?1 AND site = ?2 AND last_seq < ?3)
-                    """),
-            arguments: [scope.key, site.key, first.rawValue]
-        ).flatMap { try ExtentRows.unpack(Array($0)) }
     }
 
     mutating func count(_ counts: CellCounts, sent: Int, of site: SiteID, upTo: Seq) throws {

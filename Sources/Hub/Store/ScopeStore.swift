@@ -7,8 +7,8 @@ import Shared
 struct Extent {
     /// The child whose segment was merged, and up to which seq; nil for decisions and pulls.
     var merged: (site: SiteID, lastSeq: Seq)?
-    /// The child whose segment was merged after later ones, and its seqs: that was in quarantine.
-    var released: (site: SiteID, firstSeq: Seq, lastSeq: Seq)?
+    /// The child whose segment was merged after later ones, and its last seq: that was in quarantine.
+    var released: (site: SiteID, lastSeq: Seq)?
     var rows: [(form: FormNumber, row: RowID)] = []
 }
 
@@ -60,8 +60,6 @@ protocol ScopeStore {
     /// The last seq of the child's segment whose merge has this position in its transaction, be it one that was released from
     /// quarantine; nil where none of its has.
     func mergedSeq(of site: SiteID, at position: Position) throws -> Seq?
-    /// Every row that moved after the site's last merge below `first`.
-    func rows(movedSince site: SiteID, before first: Seq) throws -> [(form: FormNumber, row: RowID)]
     mutating func count(_ counts: CellCounts, sent: Int, of site: SiteID, upTo: Seq) throws
     /// Stores what the rules say of these rows, instead of what they said before.
     mutating func replaceFindings(_ form: Form, rows: [RowID], with findings: [Finding]) throws

@@ -84,6 +84,8 @@ extension Country {
         case _ where fuse.isBlown: break
         case .noConnection, .busy: break
         case .refusedByPeer where site.metCutAnswer: break
+        // A parent that was put back in the middle of the sync may know this incarnation only when it has been introduced again; at rest it must.
+        case .refusedByPeer where site.parent!.isPutBack && !isResting: break
         case .damaged where site.isDiskFull: faults.count(site.isHub ? .hubDiskFull : .nodeDiskFull)
         default: failures.append("\(site.name): a sync failed: \(failure)")
         }
