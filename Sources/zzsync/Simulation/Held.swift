@@ -42,6 +42,12 @@ struct Held {
                     for group in form.groups.indices { add(key, group, Entries.word(form, group, values)) }
                 }
             }
+            // A delete that is not sealed yet: its mark is left, the row is gone.
+            for form in catalogue.forms where try holds(db, form) {
+                for id in try Int64.fetchAll(
+                    db, sql: "SELECT id FROM zz_mark WHERE form = ? AND id NOT IN (SELECT id FROM \(form.table))", arguments: [form.number])
+                { dead.insert(RowKey(scope: scope, form: form.number, id: id)) }
+            }
             try readBytes(db)
         }
         try database.close()
