@@ -117,4 +117,29 @@ import Testing
         #expect(try world.hub("province").values(form, row)?[address] == .text("后来写的"))
         #expect(Set(try world.digests(school: "A").values).count == 1)
     }
+
+    /// A delete was overruled in the lost time: what its sibling hands back covers it when it comes again, and whoever deleted the row, and
+    /// never heard that it lives, gets it whole.
+    @Test func aDeleteThatComesAgainAndWasOverruled() async throws {
+        let stage = try await Stage()
+        let department = try stage.world.catalogue.form(named: "general.school.department")
+        let row = try stage.world.node("A1").add(department, [department.key.last!: .text("D-1")], author: "A1")
+        try await stage.world.settle()
+        try stage.world.backup("province")
+        let remark = try department.field(named: "remark")
+        try stage.world.node("A2").change(department, row, [remark: .text("还在用")], author: "A2")
+        try await stage.world.sync("A2")
+        try stage.world.node("A1").remove(department, row, author: "A1")
+        try await stage.world.push("A1")
+        let desk = OperatorDesk(try stage.world.hub("province"))
+        let open = try #require(desk.cases().first)
+        let alive = try #require(open.candidates.firstIndex { $0.values["life"] == "alive" })
+        _ = try desk.take(open.number, candidate: alive + 1, Verdict(who: "操作员", reason: "核实"))
+        try await stage.world.sync("A2")
+
+        try stage.world.restore("province", .database)
+        for who in ["A2", "A1", "A1"] { try await stage.world.sync(who) }
+        try await stage.settleAndAgree()
+        #expect(try stage.world.node("A1").values(department, row)?[remark] == .text("还在用"))
+    }
 }

@@ -207,6 +207,7 @@ extension MergeRow {
         }
         for (group, _) in change.groups { showAgain(&cells[group]) }
         if change.life != .unchanged { showAgain(&lifeCell) }
+        if change.life == .dead, life == .alive { showWhole() }         // its sender has deleted the row
     }
 
     /// Takes out of a released change what its site has written again since: the later word of one author stands. Where the log has a
