@@ -186,7 +186,7 @@ final class ModelReplica {
         }
         if upTo > link.cursor, let body = parent.page(after: link.cursor, upTo: upTo) {
             for changes in body.forms {
-                if isNode { applyToTable(changes, merged) } else { applyToStore(changes, body.stamps, merged) }
+                if isNode { applyToTable(changes, merged) } else { applyToStore(changes, body.stamps, merged, reachesEnd: upTo == parent.store.logEnd) }
             }
         }
         link.advance(to: upTo, logEnd: parent.store.logEnd, merged: merged)
@@ -224,7 +224,7 @@ final class ModelReplica {
         }
     }
 
-    private func applyToStore(_ changes: FormChanges, _ stamps: [Stamp], _ merged: Seq) {
+    private func applyToStore(_ changes: FormChanges, _ stamps: [Stamp], _ merged: Seq, reachesEnd: Bool) {
         var next = store.logEnd.next(inEpoch: epoch)
         var index = 0
         while index < changes.count {
@@ -235,7 +235,7 @@ final class ModelReplica {
             row.position = next
             var pull = RowPull(
                 row: row, held: held[id] ?? HeldCells(), pending: link.pending(id, mergedUpTo: merged, mutants: mutants),
-                site: site, context: JudgeContext(hub: name, now: 0))
+                site: site, context: JudgeContext(hub: name, now: 0), reachesEnd: reachesEnd)
             pull.apply(changes, index..<end, stamps: stamps)
             held[id] = pull.held.isEmpty ? nil : pull.held
             if pull.row.moved || pull.learned { store.save([pull.row]) }

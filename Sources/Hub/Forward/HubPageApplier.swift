@@ -10,18 +10,20 @@ struct HubPageApplier {
     private let site: SiteID
     private let scope: ScopeID
     private let merged: Seq
+    private let reachesEnd: Bool
     private let context: JudgeContext
     private var store: SQLiteScopeStore
     private var summary = PullSummary()
     private var formerKeys: [FormNumber: Set<String>] = [:]
     private var rulings: [RowRuling] = []
 
-    init(_ db: Database, hub home: HubHome, site: SiteID, scope: ScopeID, merged: Seq, now: Int64) throws {
+    init(_ db: Database, hub home: HubHome, site: SiteID, scope: ScopeID, page: LogPageInfo, merged: Seq, now: Int64) throws {
         self.db = db
         self.home = home
         self.site = site
         self.scope = scope
         self.merged = merged
+        reachesEnd = page.upTo == page.logEnd
         context = JudgeContext(hub: home.keys.site, now: now, policies: try home.policies(db, scope: scope, now: now))
         store = try SQLiteScopeStore(db, scope: scope)
     }
@@ -68,7 +70,7 @@ struct HubPageApplier {
         row.position = position
         let held = try Held.cells(db, scope: scope, form: form, row: id)
         let pending = try Pending.load(db, scope: scope, form: form.number, row: id, mergedUpTo: merged)
-        var pull = RowPull(row: row, held: held, pending: pending, site: site, context: context)
+        var pull = RowPull(row: row, held: held, pending: pending, site: site, context: context, reachesEnd: reachesEnd)
         pull.apply(changes, range, stamps: stamps)
         if pull.held != held { try Held.store(db, scope: scope, form: form, row: id, pull.held) }
         if pull.row.moved || pull.learned { try store.save([pull.row]) }

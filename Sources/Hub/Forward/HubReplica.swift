@@ -109,7 +109,7 @@ package final class HubReplica: ChildReplica {
     package func apply(
         _ db: Database, scope: ScopeID, body: SegmentBody, page: LogPageInfo, merged: Seq, now: Int64
     ) throws -> PullSummary {
-        var applier = try HubPageApplier(db, hub: home, site: keys.site, scope: scope, merged: merged, now: now)
+        var applier = try HubPageApplier(db, hub: home, site: keys.site, scope: scope, page: page, merged: merged, now: now)
         let summary = try applier.apply(body)
         return summary
     }

@@ -14,21 +14,25 @@ struct RowPull {
     /// This hub's site as the parent knows it.
     let site: SiteID
     let context: JudgeContext
+    /// The page reaches the log's end: of a row that it shows whole the parent has nothing else.
+    let reachesEnd: Bool
     /// The row is to be saved though nothing of it moved in the log: it knows more of its parent.
     private(set) var learned = false
 
-    init(row: MergeRow, held: HeldCells, pending: Pending, site: SiteID, context: JudgeContext) {
+    init(row: MergeRow, held: HeldCells, pending: Pending, site: SiteID, context: JudgeContext, reachesEnd: Bool) {
         self.row = row
         self.held = held
         self.pending = pending
         self.site = site
         self.context = context
+        self.reachesEnd = reachesEnd
     }
 
     /// All changes of the row in a page: life first, then the groups.
     mutating func apply(_ changes: FormChanges, _ range: Range<Int>, stamps: [Stamp]) {
+        let told = changes.masks[range].reduce(FieldMask()) { $0 | $1 }
         for index in range where changes.life[index] != .unchanged {
-            takeLife(changes.life[index], placement: changes.placements[index], stamp: stamps[Int(changes.stamps[index])])
+            takeLife(changes.life[index], placement: changes.placements[index], stamp: stamps[Int(changes.stamps[index])], told: told)
         }
         for told in groups(changes, range) {
             take(told.group, told.values, placement: told.placement, stamp: stamps[told.stamp], isPending: !told.isNews)
@@ -76,7 +80,7 @@ struct RowPull {
 
     private var isBlind: Bool { row.mutants.contains(.holdBlind) }
 
-    private mutating func takeLife(_ life: Life, placement: Placement, stamp: Stamp) {
+    private mutating func takeLife(_ life: Life, placement: Placement, stamp: Stamp, told: FieldMask) {
         defer { noteDispute(\.lifeCell, placement) }
         let by = Provenance(writer: .parent, stamp: stamp)
         let candidate = Candidate(by: by, values: [], life: life, cursor: placement.written)
@@ -94,7 +98,10 @@ struct RowPull {
         } else if isHeld {
             if placement.written > row.lifeCell.base, !mine, !isBlind { row.openRowCase(candidate, context) }
         } else if !isPending {                                              // else the parent will judge it
-            if row.life == .dead { held = HeldCells() }                     // the delete had covered what is here
+            if row.life == .dead {
+                // The delete had covered what is here, but for fields of a newer catalogue that the parent never had: it shows the row without them.
+                held = HeldCells(fields: reachesEnd ? FieldMask(held.fields.bits & ~told.bits) : FieldMask())
+            }
             row.put(life: life, by: by)
             learn(\.lifeCell, placement, mine: false)
             if life == .alive { row.showWhole() }                           // whoever took it to be dead gets it whole
