@@ -118,9 +118,9 @@ import Testing
         #expect(Set(try world.digests(school: "A").values).count == 1)
     }
 
-    /// A delete was overruled in the lost time: what its sibling hands back covers it when it comes again, and whoever deleted the row, and
-    /// never heard that it lives, gets it whole.
-    @Test func aDeleteThatComesAgainAndWasOverruled() async throws {
+    /// An edit and a delete were decided in the lost time: what is handed back covers the one that comes again, and its sender, who has
+    /// not heard of the decision, must get it: the row whole, or its end.
+    @Test(arguments: ["alive", "dead"]) func aDecisionOnLifeThatCoversWhatComesAgain(ruling: String) async throws {
         let stage = try await Stage()
         let department = try stage.world.catalogue.form(named: "general.school.department")
         let row = try stage.world.node("A1").add(department, [department.key.last!: .text("D-1")], author: "A1")
@@ -133,13 +133,14 @@ import Testing
         try await stage.world.push("A1")
         let desk = OperatorDesk(try stage.world.hub("province"))
         let open = try #require(desk.cases().first)
-        let alive = try #require(open.candidates.firstIndex { $0.values["life"] == "alive" })
-        _ = try desk.take(open.number, candidate: alive + 1, Verdict(who: "操作员", reason: "核实"))
-        try await stage.world.sync("A2")
+        let chosen = try #require(open.candidates.firstIndex { $0.values["life"] == ruling })
+        _ = try desk.take(open.number, candidate: chosen + 1, Verdict(who: "操作员", reason: "核实"))
+        let (winner, loser) = ruling == "alive" ? ("A2", "A1") : ("A1", "A2")
+        try await stage.world.sync(winner)
 
         try stage.world.restore("province", .database)
-        for who in ["A2", "A1", "A1"] { try await stage.world.sync(who) }
+        for who in [winner, loser, loser] { try await stage.world.sync(who) }
         try await stage.settleAndAgree()
-        #expect(try stage.world.node("A1").values(department, row)?[remark] == .text("还在用"))
+        #expect(try stage.world.node(loser).values(department, row)?[remark] == (ruling == "alive" ? .text("还在用") : nil))
     }
 }

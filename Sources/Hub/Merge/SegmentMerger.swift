@@ -206,7 +206,7 @@ extension MergeRow {
             if cell.by.writer != change.by.writer { cell.written = position }
         }
         for (group, _) in change.groups { showAgain(&cells[group]) }
-        if change.life != .unchanged { showAgain(&lifeCell) }
+        if change.life != .unchanged || life == .dead { showAgain(&lifeCell) }      // who edits the row has not deleted it
         if change.life == .dead, life == .alive { showWhole() }         // its sender has deleted the row
     }
 

@@ -177,8 +177,14 @@ extension Country {
             if found[0].life == 1 {
                 inspect(living: key, form, found[0].words, journal.overwritten)
             } else {
-                let isMerged = journal.merges.contains { $0.hasPrefix("rows ") && $0.contains("\(key.id) ") }
-                inspect(dead: key, form, isMerged ? found.map(\.words) : [], journal.overwritten)
+                let merges = journal.merges.filter { $0.hasPrefix("rows ") && $0.contains("\(key.id) ") }
+                var seen = merges.isEmpty ? [] : found.map { (key, $0.words) }
+                // A tombstone that came back to a hub which was put back holds nothing: what both rows said stands in the survivor.
+                for id in merges.compactMap({ $0.split(separator: " ").last.flatMap { Int64($0) } }) {
+                    let survivor = RowKey(scope: key.scope, form: key.form, id: id)
+                    seen += (states[survivor] ?? []).map { (survivor, $0.words) }
+                }
+                inspect(dead: key, form, seen, journal.overwritten)
             }
         }
         // What no hub has heard of was deleted before it left its node.
@@ -196,11 +202,11 @@ extension Country {
         for death in oracle.unanswered(key) { expect(false, "LOST: the delete of \(describe(key)) by \(death.author): it lives") }
     }
 
-    /// - Parameter mergedFrom: what its tombstones hold, if it was merged into another row by someone who saw both.
-    private func inspect(dead key: RowKey, _ form: Form, _ mergedFrom: [[Int: String]], _ journal: [CellKey: Set<String>]) {
+    /// - Parameter mergedFrom: what its tombstones and the survivor hold, if it was merged into another row by someone who saw both.
+    private func inspect(dead key: RowKey, _ form: Form, _ mergedFrom: [(row: RowKey, words: [Int: String])], _ journal: [CellKey: Set<String>]) {
         var tombstone: [Int: Set<String>] = [:]
-        for words in mergedFrom {
-            for (group, word) in words { tombstone[group, default: []].formUnion(oracle.known(CellKey(row: key, group: group), word)) }
+        for (row, words) in mergedFrom {
+            for (group, word) in words { tombstone[group, default: []].formUnion(oracle.known(CellKey(row: row, group: group), word)) }
         }
         for (value, entry) in oracle.unseen(key, groups: form.groups.indices, tombstone: tombstone) {
             let isOverruled = form.groups.indices.contains { isJournalled(value, in: CellKey(row: key, group: $0), journal) }
