@@ -126,12 +126,13 @@ extension HubService {
         guard header.kind == .logPage, header.scope == scope, header.site == home.keys.site, var page = body.page else {
             throw WireError(.badSegment, "this is no page of scope \(scope) that this hub has made")
         }
+        let lives = try await lives(page, scope, from: giver)
         // What lay in quarantine then is not in the page: it must not be covered, nor what its site sealed later, for the later word stands.
         for (site, first) in try home.inbox.unread(scope, in: header.epoch) where page.merged[site]?.seq ?? .none >= first {
             let before = first.advanced(by: -1)
             page.merged[site] = ChainMark(seq: before, chain: try home.inbox.chain(scope, [(site, Seq(.max))], at: before))
         }
-        let (home, now, lives, told) = (home, now(), try await lives(page, scope, from: giver), page)
+        let (home, now, told) = (home, now(), page)
         try await home.database.write { db in
             let context = JudgeContext(hub: home.keys.site, now: now, policies: try home.policies(db, scope: scope, now: now))
             let catalogue = try home.versions.wide(db, for: body, make: HubSchema.makeForeign)
