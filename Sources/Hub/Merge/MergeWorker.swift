@@ -115,13 +115,14 @@ package actor MergeWorker {
     ) async throws -> Position {
         let home = home
         let now = now()
+        let later = segment.isReleased ? try await laterWords(segment) : nil
         let vouched = header.epoch < home.epoch ? try home.inbox.vouched(segment.scope, segment.site) : []
         return try await home.database.write { db in
             var store = try SQLiteScopeStore(db, scope: segment.scope)
             if segment.isReleased, try Self.mergedFromQuarantine(db, segment.number) != nil { return store.logEnd }
             let catalogue = try home.versions.wide(db, for: body, make: HubSchema.makeForeign)
             var merger = SegmentMerger(catalogue: catalogue, hub: home.keys.site, now: now, epoch: home.epoch)
-            merger.isReleased = segment.isReleased
+            merger.later = later
             merger.vouched = vouched
             merger.parentIncarnation = try Incarnations.parent(db, scope: segment.scope, of: segment.site)
             if segment.isReleased { try Meta.set(db, Self.releasedKey(segment.number), now) }
@@ -136,6 +137,15 @@ package actor MergeWorker {
             KillPoint.reach("merge.write", in: home.directory)
             return store.logEnd
         }
+    }
+
+    private func laterWords(_ released: ReceivedSegment) async throws -> LaterWords {
+        var words = LaterWords()
+        for number in try home.inbox.understood(released.scope, released.site, after: released.last) {
+            // One that cannot be read is not merged either.
+            if let (body, _) = try? await Self.decode(try home.inbox.segment(number), home) { words.add(body) }
+        }
+        return words
     }
 
     private static func releasedKey(_ number: Int64) -> String { "released \(number)" }

@@ -26,8 +26,9 @@ struct SegmentMerger {
     let epoch: Int
     /// The child was put back from a copy: its older incarnation, and until when that one counts as this.
     var parentIncarnation: (site: SiteID, limit: Position)?
-    /// The segment was in quarantine: cells that its site has written since are passed over.
-    var isReleased = false
+    /// The segment was in quarantine: what its site has written since is passed over. nil for an ordinary one.
+    var later: LaterWords?
+    private var isReleased: Bool { later != nil }
     /// Points of its site's chain up to which pages of lost logs, taken back, may cover its changes.
     var vouched: Set<ChainMark> = []
     var policies = ScopePolicies()
@@ -141,7 +142,11 @@ struct SegmentMerger {
         var change = IncomingChange(
             by: batch.by[Int(changes.stamps[index])], cursor: batch.cursor, groups: groups(batch, index, present: row.values),
             life: changes.life[index])
-        if let last = batch.releasedUpTo { try row.dropOvertaken(&change) { try store.mergedSeq(of: $0, at: $1) ?? .none > last } }
+        row.position = next
+        if let last = batch.releasedUpTo, let later {
+            let carried = (sent: changes.masks[index], since: later[batch.form.number, row.id])
+            try row.dropOvertaken(&change, carried) { try store.mergedSeq(of: $0, at: $1) ?? .none > last }
+        }
         let told = change
         if let firstSeq = batch.firstSeq, case .child(let site) = change.by.writer {
             let covered = try store.covered(batch.form, row.id, by: site).filter { vouched.contains($0.value) }
@@ -213,13 +218,29 @@ extension MergeRow {
     /// Takes out of a released change what its site has written again since: the later word of one author stands. Where the log has a
     /// word tells nothing (an earlier segment may have been released a moment ago, a case may show an earlier word again): its seq does.
     ///
-    /// - Parameter isLater: whether the site's word at a position was sealed after the change.
-    fileprivate mutating func dropOvertaken(_ change: inout IncomingChange, isLater: (SiteID, Position) throws -> Bool) rethrows {
+    /// Where groups were cut otherwise meanwhile, the later word may have carried other fields of what is one group, and is no answer to
+    /// these: both are asked about.
+    ///
+    /// - Parameters:
+    ///   - carried: the fields of the change, and those that its site has sent since.
+    ///   - isLater: whether the site's word at a position was sealed after the change.
+    fileprivate mutating func dropOvertaken(
+        _ change: inout IncomingChange, _ carried: (sent: FieldMask, since: FieldMask), isLater: (SiteID, Position) throws -> Bool
+    ) rethrows {
         guard case .child(let site) = change.by.writer else { return }
         func isOvertaken(_ cell: Cell) throws -> Bool { try cell.by.writer == change.by.writer && isLater(site, cell.written) }
-        let before = change.groups.count
-        change.groups = try change.groups.filter { try !isOvertaken(cells[$0.group]) }
-        counts.overtaken += before - change.groups.count
+        let overtaken = try change.groups.filter { try isOvertaken(cells[$0.group]) }
+        change.groups.removeAll { one in overtaken.contains { $0.group == one.group } }
+        for (group, values) in overtaken {
+            let last = FieldMask(form.groups[group].mask.bits & carried.sent.bits & ~carried.since.bits)
+            let words = zip(form.groups[group].fields, values).map { last.contains(form.fields[$0].number) ? $1 : self.values[$0] }
+            if life == .dead || words == groupValues(group) {
+                counts.overtaken += 1
+            } else {
+                dispute(group, Candidate(by: change.by, values: words, life: .unchanged, cursor: change.cursor))
+                counts.disputed += 1
+            }
+        }
         if change.life != .unchanged, try isOvertaken(lifeCell) {
             change.life = .unchanged
             counts.overtaken += 1
