@@ -69,6 +69,26 @@ import Testing
         #expect(try home.cases("province").isEmpty && home.cases("ministry").isEmpty)
     }
 
+    /// A segment that lay in quarantine says one field, its site's later one another: to a judge that has both in one group the later word
+    /// is no answer to the first.
+    @Test func aReleasedSegmentIsOvertakenByField() async throws {
+        let home = try await Home(["province"])
+        let province = try home.world.hub("province")
+        try home.write("A1", region: "410103")
+        _ = try await home.world.session("A1").run(pull: false)
+        let number = try #require(try province.inbox.nextWaiting())
+        try province.inbox.quarantine(number, reason: "a test cannot read it")
+        try home.write("A1", address: "示例路9号")
+        try await home.world.sync("A1")
+        #expect(try home.shown("province") == ["410102", "示例路9号"])
+        #expect(try province.inbox.release(number))
+        try await MergeWorker(province).drain()
+        #expect(try home.cases("province").map(\.group) == [["home_region", "home_address"]])
+        try home.take("province") { $0["home_region"] == "410103" }
+        try await home.world.settle()
+        try home.expectAgreement(["410103", "示例路9号"])
+    }
+
     /// A newer node sends both fields of its group; the older province judges each alone.
     @Test func aFinerJudgeAsksAboutWhatDiffers() async throws {
         let home = try await Home(["A1"])
