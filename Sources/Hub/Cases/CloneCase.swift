@@ -87,9 +87,7 @@ enum CloneCase {
 
 extension HubService {
     /// A site speaks as if nothing had happened, though a newer incarnation of it was born: there are two of it.
-    func noteClone(_ site: KnownSite, in scope: ScopeID) async throws {
-        let newer = try await home.database.read { try Incarnations.newer($0, than: site.site) }
-        guard let newer else { return }
+    func noteClone(_ site: KnownSite, _ newer: SiteID, in scope: ScopeID) async throws {
         let now = now()
         try await home.database.write { _ = try CloneCase.open($0, scope: scope, older: site.site, newer: newer, now: now) }
     }

@@ -32,6 +32,14 @@ package final class HubReplica: ChildReplica {
 
     // MARK: seal
 
+    package func hasUnsealed(_ db: Database, scope: ScopeID) throws -> Bool {
+        try Bool.fetchOne(
+            db.cachedStatement(
+                sql: """
+                    SELECT log_end > sealed OR EXISTS (SELECT 1 FROM zz_held WHERE zz_held.scope = zz_scope.scope) FROM zz_scope WHERE scope = ?
+                    """), arguments: [scope.key]) ?? true
+    }
+
     package func seal(_ db: Database, scope: ScopeID, now: Int64) throws -> SealSummary {
         try ScopeLink.create(db, scope)
         var store = try SQLiteScopeStore(db, scope: scope)

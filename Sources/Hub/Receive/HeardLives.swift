@@ -74,13 +74,14 @@ extension Inbox {
         return isVouched ? .same : isWaiting ? .another : .unasked
     }
 
-    /// Of a site, beyond what is held of it.
-    func heard(_ scope: ScopeID, _ site: SiteID, after held: Seq) throws -> [ChainMark] {
+    /// Up to where a site's segments are held, and what was heard of it beyond.
+    func standing(_ scope: ScopeID, _ site: SiteID) throws -> (head: ChainHead, heard: [ChainMark]) {
         try database.read { db in
-            try Row.fetchAll(
+            let head = try Self.head(db, scope, site)
+            let heard = try Row.fetchAll(
                 db.cachedStatement(sql: "SELECT seq, chain FROM heard WHERE scope = ? AND site = ? AND seq > ?"),
-                arguments: [scope.key, site.key, held.rawValue]
-            ).map { ChainMark($0) }
+                arguments: [scope.key, site.key, head.last.rawValue])
+            return (head, heard.map { ChainMark($0) })
         }
     }
 

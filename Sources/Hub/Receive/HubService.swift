@@ -31,7 +31,7 @@ package struct HubService: Sendable {
 
     package func site(_ id: SiteID) async throws -> KnownSite? {
         try await home.database.read { db in
-            try Row.fetchOne(db, sql: "SELECT * FROM zz_site WHERE site = ?", arguments: [id.key]).map { row in
+            try Row.fetchOne(db.cachedStatement(sql: "SELECT * FROM zz_site WHERE site = ?"), arguments: [id.key]).map { row in
                 KnownSite(
                     site: id, signingKey: Array(row["signing_key"] as Data),
                     scope: (row["scope"] as Int64?).map { ScopeID(key: $0) }, isRevoked: row["revoked_at"] as Int64? != nil,
@@ -109,16 +109,16 @@ package struct HubService: Sendable {
         func refused(_ reason: String) -> ScopeStanding {
             ScopeStanding(scope: hello.scope, received: 0, merged: 0, logEnd: 0, refused: reason)
         }
-        if let reason = try await introduce(scope, hello.school, site) {
+        let known = try await home.database.read { try Acquaintance($0, hello, scope, site) }
+        if let reason = try await introduce(scope, hello.school, site, known.refusal) {
             return reason == "unknown"
                 ? ScopeStanding(scope: hello.scope, received: 0, merged: 0, logEnd: 0, unknown: true)
                 : refused(reason)
         }
-        try await notePutBack(hello, scope, site)
-        let head = try home.inbox.head(scope, site.site)
-        if Seq(hello.lastSeq) >= head.last { try await noteClone(site, in: scope) }
         if let vouched = hello.vouched { try home.inbox.vouch(scope, site.site, vouched.compactMap { ChainMark($0) }) }
-        let heard = try home.inbox.heard(scope, site.site, after: head.last)
+        let (head, heard) = try home.inbox.standing(scope, site.site)
+        try notePutBack(hello, known, held: head.last)
+        if let newer = known.newer, Seq(hello.lastSeq) >= head.last { try await noteClone(site, newer, in: scope) }
         let part = home.inbox.part(scope, site.site, after: head.last)
         return try await home.database.read { db in
             let store = try SQLiteScopeStore(db, scope: scope)
@@ -133,12 +133,29 @@ package struct HubService: Sendable {
         }
     }
 
+    /// What the store says of a child and its hello, in one look: most hellos find nothing new and shall cost no more.
+    struct Acquaintance: Sendable {
+        /// As `mayName` says it.
+        let refusal: String?
+        let epoch: Int
+        /// The page that was made last for this child is of the log that is here.
+        let survives: Bool
+        /// An incarnation that was born after this one.
+        let newer: SiteID?
+
+        init(_ db: Database, _ hello: ScopeHello, _ scope: ScopeID, _ site: KnownSite) throws {
+            refusal = try HubService.mayName(scope, site, db)
+            epoch = Int(try Meta.integer(db, "epoch") ?? 1)
+            survives = try hello.made.map { try LogMark.survives(db, scope, $0) } ?? true
+            newer = try Incarnations.newer(db, than: site.site)
+        }
+    }
+
     /// Whether the child may speak for the scope; a child hub introduces its schools.
     ///
+    /// - Parameter answer: what `mayName` said, by a reader: nearly every school is known, and the writer may be in the middle of a merge.
     /// - Returns: nil when it may, "unknown" when the school must be described first, else the reason why not.
-    private func introduce(_ scope: ScopeID, _ school: SchoolInfo?, _ site: KnownSite) async throws -> String? {
-        // Read first: nearly every school is known, and the writer may be in the middle of a merge.
-        let answer = try await home.database.read { try Self.mayName(scope, site, $0) }
+    private func introduce(_ scope: ScopeID, _ school: SchoolInfo?, _ site: KnownSite, _ answer: String?) async throws -> String? {
         guard answer == "unknown", let school else { return answer }
         return try await home.database.write { db in
             let answer = try Self.mayName(scope, site, db)
@@ -151,7 +168,7 @@ package struct HubService: Sendable {
     }
 
     private static func mayName(_ scope: ScopeID, _ site: KnownSite, _ db: Database) throws -> String? {
-        let row = try Row.fetchOne(db, sql: "SELECT via FROM zz_scope WHERE scope = ?", arguments: [scope.key])
+        let row = try Row.fetchOne(db.cachedStatement(sql: "SELECT via FROM zz_scope WHERE scope = ?"), arguments: [scope.key])
         if let own = site.scope {
             return own == scope && row != nil ? nil : "this site may speak for scope \(own) alone"
         }

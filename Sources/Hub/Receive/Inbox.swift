@@ -168,9 +168,9 @@ package final class Inbox: Sendable {
         try database.read { try Self.head($0, scope, site) }
     }
 
-    private static func head(_ db: Database, _ scope: ScopeID, _ site: SiteID) throws -> ChainHead {
+    static func head(_ db: Database, _ scope: ScopeID, _ site: SiteID) throws -> ChainHead {
         let row = try Row.fetchOne(
-            db, sql: "SELECT last, chain FROM received WHERE scope = ? AND site = ? ORDER BY first DESC LIMIT 1",
+            db.cachedStatement(sql: "SELECT last, chain FROM received WHERE scope = ? AND site = ? ORDER BY first DESC LIMIT 1"),
             arguments: [scope.key, site.key])
         guard let row else { return ChainHead(last: .none, chain: .none) }
         return ChainHead(last: Seq(row["last"]), chain: ContentHash(bytes: row["chain"] as Data) ?? .none)

@@ -74,11 +74,11 @@ enum Incarnations {
     /// The newest incarnation born after this one; nil when it is the last of its replica.
     static func newer(_ db: Database, than site: SiteID) throws -> SiteID? {
         try Int64.fetchOne(
-            db,
-            sql: """
-                SELECT later.site FROM zz_family AS me JOIN zz_family AS later ON later.family = me.family AND later.born > me.born
-                WHERE me.site = ? ORDER BY later.born DESC LIMIT 1
-                """, arguments: [site.key]
+            db.cachedStatement(
+                sql: """
+                    SELECT later.site FROM zz_family AS me JOIN zz_family AS later ON later.family = me.family AND later.born > me.born
+                    WHERE me.site = ? ORDER BY later.born DESC LIMIT 1
+                    """), arguments: [site.key]
         ).map { SiteID(key: $0) }
     }
 

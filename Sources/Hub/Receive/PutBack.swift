@@ -92,16 +92,11 @@ enum LogMark {
 
 extension HubService {
     /// A child that knows of more than there is here shows that this hub was put back. One of an older epoch tells nothing new.
-    func notePutBack(_ hello: ScopeHello, _ scope: ScopeID, _ site: KnownSite) async throws {
-        guard let epoch = hello.epoch, epoch > 0 else { return }
-        try await home.refreshEpoch()
-        guard epoch >= home.epoch else { return }
-        let held = try home.inbox.head(scope, site.site).last
-        let isLost = try await home.database.read { db in
-            let survives = try hello.made.map { try LogMark.survives(db, scope, $0) } ?? true
-            return epoch > home.epoch || !survives || Seq(hello.received ?? 0) > held
-        }
-        if isLost { try home.startEpoch(above: epoch) }
+    func notePutBack(_ hello: ScopeHello, _ known: Acquaintance, held: Seq) throws {
+        // Another process of this home may have started one.
+        home.set(epoch: known.epoch)
+        guard let epoch = hello.epoch, epoch > 0, epoch >= home.epoch else { return }
+        if epoch > home.epoch || !known.survives || Seq(hello.received ?? 0) > held { try home.startEpoch(above: epoch) }
     }
 
     package func survivors(_ request: SurvivorsRequest, from site: KnownSite) async throws -> SurvivorsReply {

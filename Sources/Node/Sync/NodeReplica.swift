@@ -29,9 +29,13 @@ package final class NodeReplica: ChildReplica {
 
     // MARK: seal
 
+    package func hasUnsealed(_ db: Database, scope: ScopeID) throws -> Bool {
+        try Bool.fetchOne(db.cachedStatement(sql: "SELECT EXISTS (SELECT 1 FROM zz_mark)"))!
+    }
+
     /// Turns every mark into a change of the outbox, whole groups, and clears the marks. Call in a write transaction.
     package func seal(_ db: Database, scope: ScopeID, now: Int64) throws -> SealSummary {
-        guard try Bool.fetchOne(db, sql: "SELECT EXISTS (SELECT 1 FROM zz_mark)") == true else { return SealSummary() }
+        guard try hasUnsealed(db, scope: scope) else { return SealSummary() }
         var sealer = try Sealer(
             db, scope: scope, site: keys.site, key: keys.signing, catalogue: catalogue, now: now)
         for form in catalogue.forms { try seal(db, form, into: &sealer) }

@@ -49,6 +49,8 @@ package protocol ChildReplica: Sendable {
     func wasPutBack() throws(Failure)
     /// The school as the parent should show it.
     func school(_ scope: ScopeID) throws -> SchoolInfo?
+    /// Whether a seal would have to look: something was written since the last one, or is held.
+    func hasUnsealed(_ db: Database, scope: ScopeID) throws -> Bool
     /// Turns what was written into segments of the outbox; in the caller's write transaction.
     func seal(_ db: Database, scope: ScopeID, now: Int64) throws -> SealSummary
     /// The parent has lost its log beyond `cursor`: that a value was made over something there says nothing any more.

@@ -104,23 +104,21 @@ extension SyncSession {
     private static let scopesPerRequest = 100
     private static let headsMax = 16
 
-    /// Whether keys, database and anchors tell already, without the parent, that something was put back.
-    func isPutBack(_ scopes: [ScopeID]) async throws(Failure) -> Bool {
-        let own = replica.keys.site
-        let (known, isTold) = try await read { (try Incarnation.site($0), try Incarnation.isPutBack($0)) }
-        if isTold { return true }
-        guard let known else {
-            try await write { try Incarnation.set($0, own) }
-            return false
-        }
-        guard known == own else { return true }
-        let home = replica.directory
-        return try await read { db in
-            try scopes.contains { scope in
+    /// The scopes of this replica; nil when keys, database and anchors tell already, without the parent, that something was put back.
+    func ownScopes() async throws(Failure) -> [ScopeID]? {
+        let (own, home) = (replica.keys.site, replica.directory)
+        let (scopes, isNew, isPutBack) = try await read { db in
+            let (scopes, known) = (try ScopeLink.all(db), try Incarnation.site(db))
+            if try Incarnation.isPutBack(db) { return (scopes, false, true) }
+            guard let known else { return (scopes, true, false) }
+            let isPutBack = try known != own || scopes.contains { scope in
                 guard let anchor = Anchor.load(home, scope) else { return false }
                 return try anchor.site != own.description || Seq(anchor.seq) > ScopeLink.load(db, scope)!.sealed
             }
+            return (scopes, false, isPutBack)
         }
+        if isNew { try await write { try Incarnation.set($0, own) } }
+        return isPutBack ? nil : scopes
     }
 
     /// Whether the parent holds more of this site than was sealed here, or something else.

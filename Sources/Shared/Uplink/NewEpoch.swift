@@ -34,6 +34,11 @@ enum KeptPage {
         ).map { PageMark(position: $0["made"], mark: ($0["mark"] as Data).base64EncodedString()) }
     }
 
+    /// Whether pages are set aside, to be handed back.
+    static func areToReturn(_ db: Database, _ scope: ScopeID) throws -> Bool {
+        try Bool.fetchOne(db.cachedStatement(sql: "SELECT EXISTS (SELECT 1 FROM zz_returned WHERE scope = ?)"), arguments: [scope.key])!
+    }
+
     /// Sets the newest pages aside, to be handed back until they have come down again.
     static func setAside(_ db: Database, _ scope: ScopeID, newest count: Int) throws {
         try db.execute(

@@ -86,8 +86,7 @@ package struct SyncSession: Sendable {
     private func exchange(
         push: Bool, pull: Bool, wait: Double, report: inout SyncReport
     ) async throws(Failure) -> Bool {
-        let scopes = try await read { try ScopeLink.all($0) }
-        if try await isPutBack(scopes) { return false }
+        guard let scopes = try await ownScopes() else { return false }
         for start in stride(from: 0, to: scopes.count, by: Self.scopesPerHello) {
             let batch = Array(scopes[start..<min(start + Self.scopesPerHello, scopes.count)])
             guard try await sync(batch, push: push, pull: pull, wait: wait, report: &report) else { return false }
@@ -105,6 +104,7 @@ package struct SyncSession: Sendable {
         let heard = standings.compactMapValues(\.heard)
         for (scope, points) in heard { guard try await isOwn(points, scope) else { return false } }
         if !heard.isEmpty { standings.merge(try await hello(heard.keys.sorted { $0.key < $1.key }, vouching: heard)) { _, new in new } }
+        let scopes = try await passIdle(scopes, standings, report: &report)
         for scope in scopes {
             guard let standing = standings[scope], standing.refused == nil else { continue }
             standings[scope] = try await enter(scope, standing)

@@ -156,10 +156,10 @@ extension FieldMask {
 /// The small facts of a replica that live in its database.
 package enum Meta {
     package static func text(_ db: Database, _ key: String) throws -> String? {
-        try String.fetchOne(db, sql: "SELECT value FROM zz_meta WHERE key = ?", arguments: [key])
+        try String.fetchOne(db.cachedStatement(sql: "SELECT value FROM zz_meta WHERE key = ?"), arguments: [key])
     }
     package static func integer(_ db: Database, _ key: String) throws -> Int64? {
-        try Int64.fetchOne(db, sql: "SELECT value FROM zz_meta WHERE key = ?", arguments: [key])
+        try Int64.fetchOne(db.cachedStatement(sql: "SELECT value FROM zz_meta WHERE key = ?"), arguments: [key])
     }
     package static func set(_ db: Database, _ key: String, _ value: (any DatabaseValueConvertible)?) throws {
         try db.execute(
