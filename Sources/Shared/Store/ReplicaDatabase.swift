@@ -75,8 +75,8 @@ package enum ReplicaDatabase {
     }
 
     /// Kilobytes of page cache for the connection that writes: a merge looks rows of a whole province up, a node's school is small.
-    private static func writerCache(_ kind: String) -> Int { kind == "hub" ? 16_000 : 4_000 }
-    private static let readerCache = 2_000
+    private static func writerCache(_ kind: String) -> Int { kind == "hub" ? 16_000 : 2_000 }
+    private static func readerCache(_ kind: String) -> Int { kind == "hub" ? 2_000 : 500 }
 
     private static func configuration(_ catalogue: Catalogue, _ kind: String, _ now: Clock?) -> Configuration {
         var configuration = Configuration()
@@ -90,7 +90,7 @@ package enum ReplicaDatabase {
             // Triggers and statements ask SQLite for the time; in a simulation the connection answers by its clock.
             if let now { db.add(function: DatabaseFunction("unixepoch", argumentCount: 0) { _ in now() }) }
             if !db.configuration.readonly { try db.execute(sql: "PRAGMA synchronous = FULL") }
-            try db.execute(sql: "PRAGMA cache_size = -\(db.configuration.readonly ? readerCache : writerCache(kind))")
+            try db.execute(sql: "PRAGMA cache_size = -\(db.configuration.readonly ? readerCache(kind) : writerCache(kind))")
         }
         return configuration
     }
