@@ -7,20 +7,24 @@
 // a rule that holds for both and not for the two together is a question. The second: it asks about what is really broken.
 // The other sides are tried in a savepoint that is rolled back, so that the rule's own SQL judges them.
 //
+// One of the two may be the parent. What has gone up to it, or is on its way, it judges itself, and asks where it must: this hub
+// asks only about what it holds back, of which the parent never hears while the rule is broken. So one of them asks, whatever came first.
+//
 // The case holds nothing by itself: the finding of the same rule holds the row. It closes itself when that finding goes.
 
 import GRDB
 import Shared
 
-/// A change that was merged beside cells which its author had not seen.
+/// A change that came to stand beside cells which its author had not seen: a child's segment, or the parent's page.
 struct ApartChange {
     let form: Form
     let row: RowID
     /// The row as it stood here before.
     let before: [Value]
-    /// Indices of the groups that the author had not seen.
-    let unseen: [Int]
+    /// Groups (by index) of which the author had seen what stood here at a position, and nothing later of this hub's or its other children's.
+    let unseen: [Int: Position]
     let by: Provenance
+    /// What the author had seen; of the parent, where it wrote.
     let cursor: Position
     /// Who wrote the newest of what he had not seen.
     let other: Provenance
@@ -39,15 +43,15 @@ enum RuleCase {
             let theirs = try seen(db, store.scope, change, merged: row.values)
             let theirsBreak = try self.broken(db, rules, store.scope, change, values: theirs)
             let side = Candidate(by: change.by, values: theirs, life: .unchanged, cursor: change.cursor)
-            if let known = try openCase(db, store.scope, change.form, change.row) {
-                guard theirsBreak.isDisjoint(with: known.rules) else { continue }
-                try join(db, known.number, side, store: &store)
-                continue
-            }
-            let combined = try broken.subtracting(theirsBreak)
+            var combined = try broken.subtracting(theirsBreak)
                 .subtracting(self.broken(db, rules, store.scope, change, values: change.before))
             // A disputed cell is a question already; its answer is held to the rules by itself.
-            guard !combined.isEmpty, groups(change.form, combined).allSatisfy({ row.cases[$0] == nil }) else { continue }
+            if groups(change.form, combined).contains(where: { row.cases[$0] != nil }) { combined = [] }
+            if let known = try openCase(db, store.scope, change.form, change.row) {
+                if theirsBreak.isDisjoint(with: known.rules) { try join(db, known.number, known.rules.union(combined), side, store: &store) }
+                continue
+            }
+            if combined.isEmpty { continue }
             let here = Candidate(by: change.other, values: change.before, life: .unchanged, cursor: row.position)
             try insert(db, change, combined, [here, side], store: &store)
         }
@@ -118,25 +122,29 @@ enum RuleCase {
         return broken
     }
 
-    /// The row as the change's author had it: what he had not seen is as it was at his cursor.
+    /// The row as the change's author had it: what he had not seen is as he had seen it last.
     private static func seen(_ db: Database, _ scope: ScopeID, _ change: ApartChange, merged: [Value]) throws -> [Value] {
         var values = merged
-        for index in change.unseen {
+        for (index, position) in change.unseen {
             let group = change.form.groups[index]
             let old = try String.fetchOne(
-                db.cachedStatement(
-                    sql: """
-                        SELECT old FROM zz_history WHERE scope = ? AND form = ? AND id = ? AND field_group = ? AND cut IS NULL
-                          AND written <= ? AND replaced > ? ORDER BY replaced LIMIT 1
-                        """),
-                arguments: [
-                    scope.key, change.form.number, change.row.rawValue, group.number, change.cursor.rawValue, change.cursor.rawValue,
-                ]
+                db.cachedStatement(sql: change.by.writer == .parent ? parentsOld : standingAt),
+                arguments: [scope.key, change.form.number, change.row.rawValue, group.number, position.rawValue]
             ).map(ValuesJSON.decode)
             for (place, field) in group.fields.enumerated() { values[field] = old?[place] ?? .null }
         }
         return values
     }
+
+    private static let standingAt = """
+        SELECT old FROM zz_history WHERE scope = ?1 AND form = ?2 AND id = ?3 AND field_group = ?4 AND cut IS NULL
+          AND written <= ?5 AND replaced > ?5 ORDER BY replaced LIMIT 1
+        """
+    /// What the parent had been told by then, or has said itself since.
+    private static let parentsOld = """
+        SELECT old FROM zz_history WHERE scope = ?1 AND form = ?2 AND id = ?3 AND field_group = ?4 AND cut IS NULL AND replaced > ?5
+          AND (written <= ?5 OR stamp IN (SELECT stamp FROM zz_stamp WHERE writer = 1)) ORDER BY written DESC LIMIT 1
+        """
 
     // MARK: store
 
@@ -159,11 +167,14 @@ enum RuleCase {
         try CaseStore.write(db, db.lastInsertedRowID, sides, stamps: &store.stamps)
     }
 
-    private static func join(_ db: Database, _ number: Int64, _ side: Candidate, store: inout SQLiteScopeStore) throws {
+    private static func join(
+        _ db: Database, _ number: Int64, _ rules: Set<String>, _ side: Candidate, store: inout SQLiteScopeStore
+    ) throws {
         var open = OpenCase(number: number, candidates: try CaseStore.candidates(db, number: number, stamps: &store.stamps))
         open.join(side)
         try CaseStore.write(db, number, open.candidates, stamps: &store.stamps)
-        try db.execute(sql: "UPDATE zz_case SET version = version + 1 WHERE number = ?", arguments: [number])
+        try db.execute(
+            sql: "UPDATE zz_case SET rules = ?, version = version + 1 WHERE number = ?", arguments: [rules.sorted().joined(separator: ","), number])
     }
 }
 
@@ -196,11 +207,27 @@ extension Ruling {
         if let later = groups.compactMap({ row.cases[$0] }).first { throw isDisputed(decision, later) }
         let old = ValuesJSON.decode(decision["before"])
         row.position = takePosition()
+        let unsent = try unsent(position)
         for group in groups where row.cells[group].written.rawValue == position {
-            row.forceWrite(group, row.form.groups[group].fields.map { old[$0] }, by: by)
+            let isParents = try unsent.isSuperset(of: row.form.groups[group].mask) ? parents(group, writtenOverAt: position) : nil
+            row.forceWrite(group, row.form.groups[group].fields.map { old[$0] }, by: isParents ?? by)
         }
         value = ValuesJSON.encode(groups.flatMap { row.form.groups[$0].fields }.map { old[$0] })
         try save(row)
         try reopenCase()
+    }
+    /// The row's fields of which the parent has not been told what was written here at a position.
+    private func unsent(_ position: Int64) throws -> FieldMask {
+        let sealed = try Int64.fetchOne(db, sql: "SELECT sealed FROM zz_scope WHERE scope = ?", arguments: [store.scope.key])!
+        return position > sealed ? row.form.allFields : try Held.cells(db, scope: store.scope, form: row.form, row: row.id).fields
+    }
+
+    /// Who the parent had it from, where a write has replaced the parent's word: put back, it is the parent's word again and no write of ours.
+    private func parents(_ group: Int, writtenOverAt position: Int64) throws -> Provenance? {
+        let stamp = try Int64.fetchOne(
+            db, sql: "SELECT stamp FROM zz_history WHERE scope = ? AND form = ? AND id = ? AND field_group = ? AND replaced = ?",
+            arguments: [store.scope.key, row.form.number, row.id.rawValue, row.form.groups[group].number, position])
+        var stamps = store.stamps
+        return try stamp.map { try stamps.provenance($0) }.flatMap { $0.writer == .parent ? $0 : nil }
     }
 }

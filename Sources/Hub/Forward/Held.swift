@@ -10,31 +10,42 @@ enum Held {
             db.cachedStatement(sql: "SELECT form, id, fields_low, fields_high, life FROM zz_held WHERE scope = ?"),
             arguments: [scope.key])
         while let row = try rows.next() {
-            held[row["form"], default: [:]][RowID(row["id"])] = HeldCells(
-                fields: FieldMask(low: row["fields_low"], high: row["fields_high"]), life: row["life"] as Int64 != 0)
+            let id = RowID(row["id"])
+            held[row["form"], default: [:]][id] = (held[row["form"]]?[id] ?? HeldCells()) | cells(row)
         }
         return held
     }
 
     static func cells(_ db: Database, scope: ScopeID, form: Form, row: RowID) throws -> HeldCells {
-        guard let found = try Row.fetchOne(
-            db.cachedStatement(sql: "SELECT fields_low, fields_high, life FROM zz_held WHERE scope = ? AND form = ? AND id = ?"),
-            arguments: [scope.key, form.number, row.rawValue])
-        else { return HeldCells() }
-        return HeldCells(
-            fields: FieldMask(low: found["fields_low"], high: found["fields_high"]), life: found["life"] as Int64 != 0)
+        try entries(db, scope, form, row).reduce(HeldCells()) { $0 | $1.cells }
     }
 
-    /// Replaces what is held of a row; nothing held = no entry.
-    static func store(_ db: Database, scope: ScopeID, form: Form, row: RowID, _ cells: HeldCells) throws {
-        if cells.isEmpty {
-            try db.cachedStatement(sql: "DELETE FROM zz_held WHERE scope = ? AND form = ? AND id = ?")
-                .execute(arguments: [scope.key, form.number, row.rawValue])
-        } else {
-            try db.cachedStatement(sql: "INSERT OR REPLACE INTO zz_held VALUES (?, ?, ?, ?, ?, ?)").execute(arguments: [
-                scope.key, form.number, row.rawValue, cells.fields.low, cells.fields.high, cells.life ? 1 : 0,
+    /// Cells of one row, and the position up to which everything of them had gone up when they came to be held: what stood there then
+    /// is the last that the parent has heard of them.
+    static func entries(_ db: Database, _ scope: ScopeID, _ form: Form, _ row: RowID) throws -> [(cells: HeldCells, since: Position)] {
+        try Row.fetchAll(
+            db.cachedStatement(sql: "SELECT since, fields_low, fields_high, life FROM zz_held WHERE scope = ? AND form = ? AND id = ? ORDER BY since"),
+            arguments: [scope.key, form.number, row.rawValue]
+        ).map { (cells($0), Position($0["since"])) }
+    }
+
+    /// Replaces what is held of a row; nothing held = no entry. What was held before is held since then.
+    static func store(_ db: Database, scope: ScopeID, form: Form, row: RowID, _ cells: HeldCells, since: Position) throws {
+        var entries = try entries(db, scope, form, row)
+        let before = entries.reduce(HeldCells()) { $0 | $1.cells }
+        if before == cells { return }
+        entries = entries.map { ($0.cells & cells, $0.since) } + [(cells.without(before), since)]
+        try db.cachedStatement(sql: "DELETE FROM zz_held WHERE scope = ? AND form = ? AND id = ?")
+            .execute(arguments: [scope.key, form.number, row.rawValue])
+        for (cells, since) in entries where !cells.isEmpty {
+            try db.cachedStatement(sql: "INSERT INTO zz_held VALUES (?, ?, ?, ?, ?, ?, ?)").execute(arguments: [
+                scope.key, form.number, row.rawValue, since.rawValue, cells.fields.low, cells.fields.high, cells.life ? 1 : 0,
             ])
         }
+    }
+
+    private static func cells(_ row: Row) -> HeldCells {
+        HeldCells(fields: FieldMask(low: row["fields_low"], high: row["fields_high"]), life: row["life"] as Int64 != 0)
     }
 
     /// Rows that break a rule of level error.

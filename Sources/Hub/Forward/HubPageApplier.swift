@@ -16,6 +16,7 @@ struct HubPageApplier {
     private var summary = PullSummary()
     private var formerKeys: [FormNumber: Set<String>] = [:]
     private var rulings: [RowRuling] = []
+    private var apart: [ApartChange] = []
 
     init(_ db: Database, hub home: HubHome, site: SiteID, scope: ScopeID, page: LogPageInfo, merged: Seq, now: Int64) throws {
         self.db = db
@@ -54,6 +55,7 @@ struct HubPageApplier {
         try store.append(extent, upTo: next.advanced(by: -1))
         _ = try FindingsRefresher(rules: home.rules).refresh(
             db, store: &store, touched: extent.rows, formerKeys: formerKeys)
+        try RuleCase.open(db, home.rules, apart, store: &store)
         try PolicyJournal.write(db, home, rulings, store: &store)
         try ClaimKeeper(home: home).update(db, scope: scope)
         return summary
@@ -69,10 +71,12 @@ struct HubPageApplier {
         var row = try store.load(form, [id])[id] ?? MergeRow(form: form, id: id)
         row.position = position
         let held = try Held.cells(db, scope: scope, form: form, row: id)
+        let before = held.fields.isEmpty ? nil : row
         let pending = try Pending.load(db, scope: scope, form: form.number, row: id, mergedUpTo: merged)
         var pull = RowPull(row: row, held: held, pending: pending, site: site, context: context, reachesEnd: reachesEnd)
         pull.apply(changes, range, stamps: stamps)
-        if pull.held != held { try Held.store(db, scope: scope, form: form, row: id, pull.held) }
+        if pull.held != held { try Held.store(db, scope: scope, form: form, row: id, pull.held, since: position) }
+        if let before, let change = pull.apart(from: before, try Held.entries(db, scope, form, id)) { apart.append(change) }
         if pull.row.moved || pull.learned { try store.save([pull.row]) }
         formerKeys[form.number, default: []].formUnion(pull.row.formerKeys)
         rulings += pull.row.rulings.map { RowRuling(form: form, row: id, ruling: $0) }

@@ -82,7 +82,7 @@ package final class HubReplica: ChildReplica {
                 guard let row = rows[id] else { continue }
                 let dirty = row.dirtyCells(held: waiting[id]!, after: sealed)
                 guard !dirty.isEmpty else {
-                    try Held.store(db, scope: scope, form: form, row: id, HeldCells())
+                    try Held.store(db, scope: scope, form: form, row: id, HeldCells(), since: sealed)
                     continue
                 }
                 let (changes, held) = row.forward(
@@ -92,7 +92,7 @@ package final class HubReplica: ChildReplica {
                         $1.append(row.values[$0])
                     }
                 }
-                try Held.store(db, scope: scope, form: form, row: id, held)
+                try Held.store(db, scope: scope, form: form, row: id, held, since: sealed)
             }
         }
     }

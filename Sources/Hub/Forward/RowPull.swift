@@ -39,6 +39,27 @@ struct RowPull {
         }
     }
 
+    /// The row before the page, where new values of the parent stand beside cells held here, which it will not hear of before the row
+    /// keeps the rules; nil where none do.
+    ///
+    /// - Parameter entries: what is held, and since when.
+    func apart(from before: MergeRow, _ entries: [(cells: HeldCells, since: Position)]) -> ApartChange? {
+        guard row.moved, before.life == .alive, row.life == .alive else { return nil }
+        let told = row.cells.indices.filter {
+            row.cells[$0].by.writer == .parent && row.cells[$0].written == row.position && row.groupValues($0) != before.groupValues($0)
+        }
+        var unseen: [Int: Position] = [:]
+        for index in row.cells.indices where row.cells[index].isWritten && row.cells[index].by.writer != .parent {
+            unseen[index] = entries.filter { !($0.cells.fields & row.form.groups[index].mask).isEmpty }.map(\.since).min()
+        }
+        guard let newest = told.max(by: { row.cells[$0].base < row.cells[$1].base }),
+            let other = unseen.keys.max(by: { (row.cells[$0].written, $0) < (row.cells[$1].written, $1) })
+        else { return nil }
+        return ApartChange(
+            form: row.form, row: row.id, before: before.values, unseen: unseen, by: row.cells[newest].by, cursor: row.cells[newest].base,
+            other: row.cells[other].by)
+    }
+
     /// What the page says of one group, cut as here.
     private struct Told {
         let group: Int

@@ -72,7 +72,8 @@ extension MergeRow {
         let unseen = cells.indices.filter { !touched.contains($0) && !saw($0, change, context) }
         guard let other = unseen.max(by: { cells[$0].written < cells[$1].written }) else { return nil }
         return ApartChange(
-            form: form, row: id, before: values, unseen: unseen, by: change.by, cursor: change.cursor, other: cells[other].by)
+            form: form, row: id, before: values, unseen: Dictionary(uniqueKeysWithValues: unseen.map { ($0, change.cursor) }), by: change.by,
+            cursor: change.cursor, other: cells[other].by)
     }
 
     private mutating func judge(_ group: Int, _ new: [Value], _ change: IncomingChange, _ context: JudgeContext) {

@@ -274,10 +274,11 @@ package enum HubSchema {
           scope INT NOT NULL,
           form INT NOT NULL,
           id INT NOT NULL,
+          since INT NOT NULL,                   -- position up to which everything of these cells had gone up when the hold began
           fields_low INT NOT NULL,
           fields_high INT NOT NULL,
           life INT NOT NULL,                    -- 1: the row's life has to go up too
-          PRIMARY KEY (scope, form, id)
+          PRIMARY KEY (scope, form, id, since)
         ) STRICT, WITHOUT ROWID;
 
         -- Natural keys over all schools, kept apart from the merge: added in sorted batches.

@@ -17,6 +17,10 @@ struct HeldCells: Hashable {
     var fields = FieldMask()
     var life = false
     var isEmpty: Bool { fields.isEmpty && !life }
+
+    static func | (l: Self, r: Self) -> Self { Self(fields: l.fields | r.fields, life: l.life || r.life) }
+    static func & (l: Self, r: Self) -> Self { Self(fields: l.fields & r.fields, life: l.life && r.life) }
+    func without(_ other: Self) -> Self { Self(fields: FieldMask(fields.bits & ~other.fields.bits), life: life && !other.life) }
 }
 
 /// A cell of a lost log that was taken back.
