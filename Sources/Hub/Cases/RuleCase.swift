@@ -48,7 +48,9 @@ enum RuleCase {
             // A disputed cell is a question already; its answer is held to the rules by itself.
             if groups(change.form, combined).contains(where: { row.cases[$0] != nil }) { combined = [] }
             if let known = try openCase(db, store.scope, change.form, change.row) {
-                if theirsBreak.isDisjoint(with: known.rules) { try join(db, known.number, known.rules.union(combined), side, store: &store) }
+                if theirsBreak.isDisjoint(with: known.rules) {
+                    try join(db, change.form, known, known.rules.union(combined), side, store: &store)
+                }
                 continue
             }
             if combined.isEmpty { continue }
@@ -167,14 +169,17 @@ enum RuleCase {
         try CaseStore.write(db, db.lastInsertedRowID, sides, stamps: &store.stamps)
     }
 
+    /// As `OpenCase.join`, by what the rules read of the rows.
     private static func join(
-        _ db: Database, _ number: Int64, _ rules: Set<String>, _ side: Candidate, store: inout SQLiteScopeStore
+        _ db: Database, _ form: Form, _ known: (number: Int64, rules: Set<String>), _ rules: Set<String>, _ side: Candidate, store: inout SQLiteScopeStore
     ) throws {
-        var open = OpenCase(number: number, candidates: try CaseStore.candidates(db, number: number, stamps: &store.stamps))
-        open.join(side)
-        try CaseStore.write(db, number, open.candidates, stamps: &store.stamps)
+        let fields = groups(form, rules).flatMap { form.groups[$0].fields }
+        var sides = try CaseStore.candidates(db, number: known.number, stamps: &store.stamps)
+        sides.removeAll { other in other.by.writer == side.by.writer && fields.allSatisfy { other.values[$0] == side.values[$0] } }
+        try CaseStore.write(db, known.number, sides + [side], stamps: &store.stamps)
         try db.execute(
-            sql: "UPDATE zz_case SET rules = ?, version = version + 1 WHERE number = ?", arguments: [rules.sorted().joined(separator: ","), number])
+            sql: "UPDATE zz_case SET rules = ?, version = version + 1 WHERE number = ?",
+            arguments: [rules.sorted().joined(separator: ","), known.number])
     }
 }
 
