@@ -72,6 +72,10 @@ import Testing
         if isPage {
             let merged = [SiteID(rng.next()): ChainMark(seq: Seq(3), chain: rng.chance(50) ? rng.next() : 0)]
             body.page = LogPageInfo(after: .none, upTo: Position(5), logEnd: Position(.max), merged: merged)
+            for _ in 0..<rng.below(3) {
+                let first = Int64(1 + rng.below(1_000)), next = first + Int64(rng.below(50)) + 2
+                body.page!.quarantined[SiteID(rng.next())] = [Seq(first)...Seq(next - 2), Seq(next)...Seq(rng.chance(20) ? .max - 1 : next)]
+            }
         }
         let raw = try BodyCodec.encode(body).bytes
         #expect(try BodyCodec.decode(raw) == body, "seed \(seed)")

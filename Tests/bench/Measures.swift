@@ -266,7 +266,7 @@ struct Measures {
         let (home, worker) = try hub(bare, [source])
         try deliver(source, to: home)
         try await worker.drain()
-        try await source.node.database.write { try Pending.settle($0, scope: source.scope, upTo: Seq(Int64.max), judged: Seq(Int64.max)) }
+        try await source.node.database.write { try Pending.settle($0, scope: source.scope, merged: MergedSeqs(upTo: Seq(Int64.max)), reachesEnd: true) }
         let empty = try node(bare)
         let schema = try pages(empty.database) { _ in true }
         let settled = Double(try pages(source.node.database) { !$0.hasPrefix("zz_outbox") } - schema)

@@ -9,7 +9,7 @@ struct HubPageApplier {
     /// This hub as the parent knows it.
     private let site: SiteID
     private let scope: ScopeID
-    private let merged: Seq
+    private let merged: MergedSeqs
     private let reachesEnd: Bool
     private let context: JudgeContext
     private var store: SQLiteScopeStore
@@ -18,7 +18,7 @@ struct HubPageApplier {
     private var rulings: [RowRuling] = []
     private var apart: [ApartChange] = []
 
-    init(_ db: Database, hub home: HubHome, site: SiteID, scope: ScopeID, page: LogPageInfo, merged: Seq, now: Int64) throws {
+    init(_ db: Database, hub home: HubHome, site: SiteID, scope: ScopeID, page: LogPageInfo, merged: MergedSeqs, now: Int64) throws {
         self.db = db
         self.home = home
         self.site = site
@@ -72,7 +72,7 @@ struct HubPageApplier {
         row.position = position
         let held = try Held.cells(db, scope: scope, form: form, row: id)
         let before = held.fields.isEmpty ? nil : row
-        let pending = try Pending.load(db, scope: scope, form: form.number, row: id, mergedUpTo: merged)
+        let pending = try Pending.load(db, scope: scope, form: form.number, row: id, merged: merged)
         var pull = RowPull(row: row, held: held, pending: pending, site: site, context: context, reachesEnd: reachesEnd)
         pull.apply(changes, range, stamps: stamps)
         if pull.held != held { try Held.store(db, scope: scope, form: form, row: id, pull.held, since: position) }

@@ -115,7 +115,7 @@ package final class HubReplica: ChildReplica {
     // MARK: pull
 
     package func apply(
-        _ db: Database, scope: ScopeID, body: SegmentBody, page: LogPageInfo, merged: Seq, now: Int64
+        _ db: Database, scope: ScopeID, body: SegmentBody, page: LogPageInfo, merged: MergedSeqs, now: Int64
     ) throws -> PullSummary {
         var applier = try HubPageApplier(db, hub: home, site: keys.site, scope: scope, page: page, merged: merged, now: now)
         let summary = try applier.apply(body)

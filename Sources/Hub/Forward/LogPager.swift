@@ -40,8 +40,10 @@ struct LogPager {
             }
         }
         var body = builder.take() ?? SegmentBody()
+        let merged = try merged(db, scope: scope, upTo: upTo)
         body.page = LogPageInfo(
-            after: after, upTo: upTo, logEnd: store.logEnd, merged: try merged(db, scope: scope, upTo: upTo))
+            after: after, upTo: upTo, logEnd: store.logEnd, merged: merged,
+            quarantined: try QuarantinedSeqs(db, inbox, scope: scope, upTo: upTo).ranges(ofAllAnd: merged.keys))
         return body
     }
 

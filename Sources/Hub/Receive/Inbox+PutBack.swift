@@ -37,15 +37,6 @@ extension Inbox {
 
     static func epoch(_ db: Database) throws -> Int { try Int.fetchOne(db, sql: "SELECT max(epoch) FROM begun") ?? 1 }
 
-    /// The first seq of each site that lay in quarantine while logs of an epoch, which are lost, were shown.
-    func unread(_ scope: ScopeID, in epoch: Int) throws -> [SiteID: Seq] {
-        try database.read { db in
-            let rows = try Row.fetchAll(
-                db, sql: "SELECT site, min(first) AS first FROM unread WHERE scope = ? AND epoch > ? GROUP BY site", arguments: [scope.key, epoch])
-            return Dictionary(uniqueKeysWithValues: rows.map { (SiteID(key: $0["site"]), Seq($0["first"])) })
-        }
-    }
-
     // MARK: who went on as whom
 
     /// One that is introduced again is noted once.
@@ -105,9 +96,6 @@ extension Inbox {
     func begin(_ epoch: Int, after merged: [(scope: ScopeID, site: SiteID, seq: Seq)]) throws {
         try database.write { db in
             try db.execute(sql: "INSERT OR IGNORE INTO begun VALUES (?)", arguments: [epoch])
-            try db.execute(
-                sql: "INSERT OR IGNORE INTO unread SELECT ?, scope, site, min(first) FROM received WHERE reason IS NOT NULL GROUP BY scope, site",
-                arguments: [epoch])
             for chain in merged {
                 try db.execute(
                     sql: """

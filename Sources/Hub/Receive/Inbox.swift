@@ -68,7 +68,7 @@ package final class Inbox: Sendable {
                       chain BLOB NOT NULL,                          -- hash of the segment's header
                       received_at INT NOT NULL,
                       state TEXT NOT NULL,                          -- waiting | merged | quarantined | released | inherited | returning
-                      reason TEXT,
+                      reason TEXT,                                  -- it lies in quarantine, or did; NULL again once merged in its turn
                       cursor INT NOT NULL,
                       bytes BLOB NOT NULL,
                       UNIQUE (scope, site, first)
@@ -77,10 +77,6 @@ package final class Inbox: Sendable {
                     CREATE TABLE IF NOT EXISTS served (scope INT PRIMARY KEY NOT NULL, position INT NOT NULL) STRICT, WITHOUT ROWID;
                     -- The epochs that this hub began, each noted before anyone was told.
                     CREATE TABLE IF NOT EXISTS begun (epoch INTEGER PRIMARY KEY NOT NULL) STRICT;
-                    -- The first seq of each site that lay in quarantine in the logs before an epoch: what their pages call merged beyond is not sure.
-                    CREATE TABLE IF NOT EXISTS unread (
-                      epoch INT NOT NULL, scope INT NOT NULL, site INT NOT NULL, first INT NOT NULL, PRIMARY KEY (epoch, scope, site)
-                    ) STRICT, WITHOUT ROWID;
                     -- Who went on as whom: without that the database, put back, would not know whose segments lie here.
                     CREATE TABLE IF NOT EXISTS incarnation (
                       number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -100,6 +96,7 @@ package final class Inbox: Sendable {
                       PRIMARY KEY (scope, site, seq, chain)
                     ) STRICT, WITHOUT ROWID;
                     CREATE INDEX IF NOT EXISTS received_waiting ON received (number) WHERE state IN ('waiting', 'released');
+                    CREATE INDEX IF NOT EXISTS received_unread ON received (scope, site, first) WHERE reason IS NOT NULL;
                     """)
         }
     }
@@ -323,6 +320,16 @@ package final class Inbox: Sendable {
                     site: SiteID(key: $0["site"]).description, first: $0["first"], last: $0["last"], bytes: $0["size"],
                     receivedAt: $0["received_at"], reason: $0["reason"] ?? "")
             }
+        }
+    }
+
+    /// Every segment of the scope that lies in quarantine, or has been released from it.
+    func everQuarantined(_ scope: ScopeID) throws -> [(site: SiteID, seqs: ClosedRange<Seq>)] {
+        try database.read { db in
+            try Row.fetchAll(
+                db.cachedStatement(sql: "SELECT site, first, last FROM received WHERE scope = ? AND reason IS NOT NULL ORDER BY site, first"),
+                arguments: [scope.key]
+            ).map { (SiteID(key: $0["site"]), Seq($0["first"])...Seq($0["last"])) }
         }
     }
 

@@ -122,9 +122,11 @@ extension HubService {
             throw WireError(.badSegment, "this is no page of scope \(scope) that this hub has made")
         }
         let lives = try await lives(page, scope, from: giver)
-        // What lay in quarantine then is not in the page: it must not be covered, nor what its site sealed later, for the later word stands.
-        for (site, first) in try home.inbox.unread(scope, in: header.epoch) where page.merged[site]?.seq ?? .none >= first {
-            let before = first.advanced(by: -1)
+        // What lay in quarantine as of its end is not in the page: it must not be covered, nor what its site sealed later, for the later
+        // word stands: taken as merged it would be passed over when it comes again, and the earlier one, which is not, would be the last.
+        for site in page.quarantined.keys where page.merged[site] != nil {
+            let before = page.merged(of: site).floor
+            guard before < page.merged[site]!.seq else { continue }
             page.merged[site] = ChainMark(seq: before, chain: try home.inbox.chain(scope, [(site, Seq(.max))], at: before))
         }
         let (home, now, told) = (home, now(), page)
@@ -160,10 +162,12 @@ extension HubService {
         // What an older incarnation sent beyond the copy: nobody will come and tell what its authors had seen.
         for site in older { try home.inbox.agree(scope, site, before: Seq(.max), base: .none) }
         await worker.wake()
-        let received = try home.inbox.head(scope, site.site).last
+        let (home, received) = (home, try home.inbox.head(scope, site.site).last)
         return try await home.database.read { db in
             let store = try SQLiteScopeStore(db, scope: scope)
-            return AgreedReply(received: received.rawValue, merged: try Incarnations.merged(db, store, of: site.site).rawValue)
+            return AgreedReply(
+                received: received.rawValue, merged: try Incarnations.merged(db, store, of: site.site).rawValue,
+                quarantined: try QuarantinedSeqs(db, home.inbox, scope: scope, upTo: Position(request.base)).ranges(of: site.site))
         }
     }
 

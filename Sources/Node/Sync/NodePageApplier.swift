@@ -8,8 +8,8 @@ struct NodePageApplier {
     let db: Database
     let form: Form
     let scope: ScopeID
-    /// Up to which of our seqs the parent had merged as of the page's end.
-    let merged: Seq
+    /// Which of our seqs the parent had merged as of the page's end.
+    let merged: MergedSeqs
     let changes: FormChanges
     private(set) var applied = 0
     private(set) var passedOver = 0
@@ -30,7 +30,7 @@ struct NodePageApplier {
         let columns: [Int]
     }
 
-    init(_ db: Database, form: Form, scope: ScopeID, merged: Seq, changes: FormChanges) throws {
+    init(_ db: Database, form: Form, scope: ScopeID, merged: MergedSeqs, changes: FormChanges) throws {
         self.db = db
         self.form = form
         self.scope = scope
@@ -38,7 +38,7 @@ struct NodePageApplier {
         self.changes = changes
         nothingPends = try Bool.fetchOne(
             db, sql: "SELECT NOT EXISTS (SELECT 1 FROM zz_unsettled WHERE scope = ? AND seq > ?)",
-            arguments: [scope.key, merged.rawValue])!
+            arguments: [scope.key, merged.floor.rawValue])!
         exists = try HotStatement(db, "SELECT 1 FROM \(form.table) WHERE id = ?")
         columnOf = form.fields.map { changes.fields.firstIndex(of: $0.number) }
     }
@@ -84,7 +84,7 @@ struct NodePageApplier {
         let row = changes.rows[index]
         let pending =
             nothingPends
-            ? Pending() : try Pending.load(db, scope: scope, form: form.number, row: row, mergedUpTo: merged)
+            ? Pending() : try Pending.load(db, scope: scope, form: form.number, row: row, merged: merged)
         exists.bind(1, row.rawValue)
         let present = try exists.step()
         exists.reset()

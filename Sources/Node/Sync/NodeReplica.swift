@@ -75,7 +75,7 @@ package final class NodeReplica: ChildReplica {
     package func lowerBases(_ db: Database, scope: ScopeID, to cursor: Position) {}
 
     package func apply(
-        _ db: Database, scope: ScopeID, body: SegmentBody, page: LogPageInfo, merged: Seq, now: Int64
+        _ db: Database, scope: ScopeID, body: SegmentBody, page: LogPageInfo, merged: MergedSeqs, now: Int64
     ) throws -> PullSummary {
         var summary = PullSummary()
         try ReplicaDatabase.withoutTriggers(db) {

@@ -87,8 +87,7 @@ extension NodeHome {
                         TraceStep(step: "typed", detail: "\(what), by \(mark["author"] as String) at \(time); not sent yet"))
                 }
                 let waiting = try Row.fetchAll(
-                    db, sql: "SELECT * FROM zz_unsettled WHERE form = ? AND id = ? AND seq > ? ORDER BY seq",
-                    arguments: [form.number, row.rawValue, link?.merged.rawValue ?? 0])
+                    db, sql: "SELECT * FROM zz_unsettled WHERE form = ? AND id = ? ORDER BY seq", arguments: [form.number, row.rawValue])
                 for change in waiting {
                     let seq: Int64 = change["seq"]
                     let received = seq <= link?.received.rawValue ?? 0

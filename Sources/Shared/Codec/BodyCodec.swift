@@ -14,6 +14,9 @@ package enum BodyCodec {
     static let hasPage: UInt8 = 1
     /// The page names the chains of its sites.
     static let hasChains: UInt8 = 2
+    /// The page names seqs that lay in quarantine. A program that does not know this refuses the page: its school's words would be
+    /// replaced by older ones.
+    static let hasQuarantined: UInt8 = 4
 
     /// - Throws: if a receiver would refuse the body: over a limit, columns that do not fit their masks, invalid UTF-8.
     package static func encode(
@@ -25,7 +28,8 @@ package enum BodyCodec {
         })
         var cuts = Cuts()
         let namesChains: Bool = body.page.map { page in page.merged.values.contains { $0.chain != 0 } } ?? false
-        out.byte((body.page == nil ? 0 : hasPage) | (namesChains ? hasChains : 0))
+        let namesQuarantined = body.page.map { !$0.quarantined.isEmpty } ?? false
+        out.byte((body.page == nil ? 0 : hasPage) | (namesChains ? hasChains : 0) | (namesQuarantined ? hasQuarantined : 0))
         encodeStamps(body.stamps, into: &out)
         if let page = body.page { encodePage(page, namesChains, into: &out) }
         out.varint(body.forms.count)
@@ -98,6 +102,22 @@ package enum BodyCodec {
             out.zigzag(mark.seq.rawValue)
             if namesChains { out.fixed(mark.chain) }
         }
+        if !page.quarantined.isEmpty { encodeQuarantined(page.quarantined, into: &out) }
+    }
+
+    /// Of each site how far the next range lies from the end of the one before, and its length, both at least 1.
+    private static func encodeQuarantined(_ quarantined: [SiteID: [ClosedRange<Seq>]], into out: inout ByteWriter) {
+        out.varint(quarantined.count)
+        for (site, ranges) in quarantined.sorted(by: { $0.key < $1.key }) {
+            out.fixed(site.rawValue)
+            out.varint(ranges.count)
+            var end: Int64 = 0
+            for range in ranges {
+                out.zigzag(range.lowerBound.rawValue - end)
+                out.zigzag(range.upperBound.rawValue - range.lowerBound.rawValue + 1)
+                end = range.upperBound.rawValue
+            }
+        }
     }
 
     private static func encodeForm(
@@ -143,6 +163,8 @@ package enum BodyCodec {
         try limit("stamps", body.stamps.count, Limits.segmentChangesMax)
         try limit("forms", body.forms.count, Limits.segmentFormsMax)
         try limit("merged sites", body.page?.merged.count ?? 0, Limits.pageSitesMax)
+        try limit("quarantined sites", body.page?.quarantined.count ?? 0, Limits.pageSitesMax)
+        for (_, ranges) in body.page?.quarantined ?? [:] { try limit("quarantined ranges", ranges.count, Limits.pageRangesMax) }
         try limit("cells", body.forms.reduce(0) { $0 + $1.count * $1.fields.count }, Limits.segmentCellsMax)
         for stamp in body.stamps { try limit("author bytes", stamp.author.utf8.count, Limits.textBytesMax) }
         // A dictionary's entries are counted beside its texts, hence half of what a decoder takes.

@@ -19,9 +19,13 @@ extension BodyCodec {
         var parsed = Parsed()
         let flags = try reader.byte("body flags")
         let isPage = flags & hasPage != 0
-        guard flags & ~(isPage ? hasPage | hasChains : 0) == 0 else { throw .outOfRange(what: "body flags", value: Int(flags), at: 0) }
+        guard flags & ~(isPage ? hasPage | hasChains | hasQuarantined : 0) == 0 else { throw .outOfRange(what: "body flags", value: Int(flags), at: 0) }
         parsed.body.stamps = try decodeStamps(from: &reader, budget: &parsed.budget)
-        if isPage { parsed.body.page = try decodePage(namesChains: flags & hasChains != 0, from: &reader) }
+        if isPage {
+            var page = try decodePage(namesChains: flags & hasChains != 0, from: &reader)
+            if flags & hasQuarantined != 0 { page.quarantined = try decodeQuarantined(from: &reader) }
+            parsed.body.page = page
+        }
         let formCount = try reader.count("forms", limit: Limits.segmentFormsMax)
         var changesLeft = Limits.segmentChangesMax
         for _ in 0..<formCount {
@@ -104,6 +108,29 @@ extension BodyCodec {
             last = site
         }
         return LogPageInfo(after: after, upTo: upTo, logEnd: logEnd, merged: merged)
+    }
+
+    private static func decodeQuarantined(from reader: inout ByteReader) throws(CodecError) -> [SiteID: [ClosedRange<Seq>]] {
+        var quarantined: [SiteID: [ClosedRange<Seq>]] = [:]
+        var last: SiteID?
+        for _ in 0..<(try reader.count("quarantined sites", limit: Limits.pageSitesMax)) {
+            let at = reader.position
+            let site = SiteID(try reader.fixed(UInt64.self, "quarantined site"))
+            if let last, site <= last { throw .outOfRange(what: "quarantined site", value: quarantined.count, at: at) }
+            var (ranges, end): ([ClosedRange<Seq>], Int64) = ([], 0)
+            for _ in 0..<(try reader.count("quarantined ranges", limit: Limits.pageRangesMax)) {
+                let at = reader.position
+                let (gap, length) = (try reader.zigzag("quarantined gap"), try reader.zigzag("quarantined length"))
+                guard gap > 0, length > 0, gap <= Int64.max - end, length - 1 <= Int64.max - 1 - end - gap else {
+                    throw .outOfRange(what: "quarantined range", value: ranges.count, at: at)
+                }
+                ranges.append(Seq(end + gap)...Seq(end + gap + length - 1))
+                end += gap + length - 1
+            }
+            quarantined[site] = ranges
+            last = site
+        }
+        return quarantined
     }
 
     private static func decodeForm(

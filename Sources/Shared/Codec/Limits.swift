@@ -25,6 +25,8 @@ package enum Limits {
     package static let segmentFormsMax = 4_096
     /// Sites that a log page names in `merged`: the direct children of one hub that write in one school.
     package static let pageSitesMax = 1 << 16
+    /// Ranges of seqs in quarantine that a log page names of one site.
+    package static let pageRangesMax = 1 << 16
     /// log2 of the window a zstd frame may ask for: never more than the largest body.
     package static let zstdWindowLogMax = 22
 }

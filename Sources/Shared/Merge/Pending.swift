@@ -14,4 +14,11 @@ package struct Pending: Hashable, Sendable {
         self.fields = mutants.contains(.rowSeq) ? FieldMask(~0) : self.fields | fields
         if life != .unchanged || mutants.contains(.rowSeq) { self.life = true }
     }
+
+    /// Notes a later change of the row that is merged: the parent has answered it, and with it all that was said of its cells before. Who
+    /// deletes a row has no more to say of any.
+    package mutating func settle(fields: FieldMask, life: Life) {
+        self.fields = life == .dead ? FieldMask() : FieldMask(self.fields.bits & ~fields.bits)
+        if life != .unchanged { self.life = false }
+    }
 }

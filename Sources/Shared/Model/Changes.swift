@@ -157,10 +157,15 @@ package struct LogPageInfo: Hashable, Sendable {
     package var logEnd: Position
     /// Up to where the hub had merged each of its direct children as of `upTo`.
     package var merged: [SiteID: ChainMark]
-    package init(after: Position, upTo: Position, logEnd: Position, merged: [SiteID: ChainMark]) {
+    /// What of each lay in quarantine as of `upTo`: ascending, apart. A site of which nothing did stands nowhere.
+    package var quarantined: [SiteID: [ClosedRange<Seq>]]
+    package init(
+        after: Position, upTo: Position, logEnd: Position, merged: [SiteID: ChainMark], quarantined: [SiteID: [ClosedRange<Seq>]] = [:]
+    ) {
         self.after = after
         self.upTo = upTo
         self.logEnd = logEnd
         self.merged = merged
+        self.quarantined = quarantined
     }
 }

@@ -57,8 +57,8 @@ package protocol ChildReplica: Sendable {
     func lowerBases(_ db: Database, scope: ScopeID, to cursor: Position) throws
     /// Applies a page of the parent's log; in the caller's write transaction, after `seal`.
     ///
-    /// - Parameter merged: up to which of our seqs the parent had merged as of the page's end.
+    /// - Parameter merged: which of our seqs the parent had merged as of the page's end.
     func apply(
-        _ db: Database, scope: ScopeID, body: SegmentBody, page: LogPageInfo, merged: Seq, now: Int64
+        _ db: Database, scope: ScopeID, body: SegmentBody, page: LogPageInfo, merged: MergedSeqs, now: Int64
     ) throws -> PullSummary
 }

@@ -116,13 +116,16 @@ extension SyncSession {
             link.cursor = min(link.cursor, base)
             link.received = Seq(reply.received)
             link.merged = min(link.merged, Seq(reply.merged))
-            link.judged = min(link.judged, link.merged)
             try link.save(db)
-            try db.execute(
-                sql: "UPDATE zz_outbox SET cut = min(coalesce(cut, ?1), ?1) WHERE scope = ?2 AND last > ?3",
-                arguments: [base.rawValue, scope.key, link.merged.rawValue])
+            let merged = MergedSeqs(upTo: link.merged, quarantined: reply.quarantinedRanges)
+            for range in merged.quarantined + [link.merged.advanced(by: 1)...Seq(.max)] {
+                try db.execute(
+                    sql: "UPDATE zz_outbox SET cut = min(coalesce(cut, ?1), ?1) WHERE scope = ?2 AND last BETWEEN ?3 AND ?4",
+                    arguments: [base.rawValue, scope.key, range.lowerBound.rawValue, range.upperBound.rawValue])
+            }
             try replica.lowerBases(db, scope: scope, to: link.cursor)
-            try Self.owe(db, replica, scope, after: link.merged)
+            try Self.owe(db, replica, scope, after: merged.floor)
+            try Pending.settle(db, scope: scope, merged: merged, reachesEnd: false)
         }
         KillPoint.reach("agree.commit", in: replica.directory)
         var agreed = standing
@@ -130,7 +133,7 @@ extension SyncSession {
         return agreed
     }
 
-    /// What was called merged and is lost waits again.
+    /// What was called merged and is lost, or lies in quarantine again, waits again.
     private static func owe(_ db: Database, _ replica: any ChildReplica, _ scope: ScopeID, after merged: Seq) throws {
         let segments = try Data.fetchAll(
             db, sql: "SELECT bytes FROM zz_outbox WHERE scope = ? AND last > ? ORDER BY first", arguments: [scope.key, merged.rawValue])

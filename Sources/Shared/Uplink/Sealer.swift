@@ -99,36 +99,73 @@ extension Pending {
         }
     }
 
-    /// Looks a row up; call with the page's `merged`, before that is stored.
+    /// Looks a row up; call with what the page calls merged, before that is settled.
     package static func load(
-        _ db: Database, scope: ScopeID, form: FormNumber, row: RowID, mergedUpTo merged: Seq
+        _ db: Database, scope: ScopeID, form: FormNumber, row: RowID, merged: MergedSeqs
     ) throws -> Pending {
         var pending = Pending()
         let statement = try HotStatement(
             db,
             // Without the hint the planner takes the primary key and reads all that waits, for every row.
             """
-            SELECT fields_low, fields_high, life FROM zz_unsettled INDEXED BY zz_unsettled_row
-            WHERE scope = ? AND form = ? AND id = ? AND seq > ?
+            SELECT seq, fields_low, fields_high, life FROM zz_unsettled INDEXED BY zz_unsettled_row
+            WHERE scope = ? AND form = ? AND id = ? AND seq > ? ORDER BY seq
             """)
         defer { statement.reset() }
         statement.bind(1, scope.key)
         statement.bind(2, Int64(form))
         statement.bind(3, row.rawValue)
-        statement.bind(4, merged.rawValue)
+        statement.bind(4, merged.floor.rawValue)
         while try statement.step() {
-            pending.add(
-                fields: FieldMask(low: statement.integer(0), high: statement.integer(1)),
-                life: Life(rawValue: UInt8(statement.integer(2))) ?? .unchanged)
+            let fields = FieldMask(low: statement.integer(1), high: statement.integer(2))
+            let life = Life(rawValue: UInt8(statement.integer(3))) ?? .unchanged
+            if merged.contains(Seq(statement.integer(0))) {
+                pending.settle(fields: fields, life: life)
+            } else {
+                pending.add(fields: fields, life: life)
+            }
         }
         return pending
     }
 
-    /// Forgets what the parent has merged. A delete stays until it is known to be judged: its row, should it live again here,
-    /// is not sealed before that (`HubReplica`).
-    package static func settle(_ db: Database, scope: ScopeID, upTo merged: Seq, judged: Seq) throws {
-        try db.cachedStatement(
-            sql: "DELETE FROM zz_unsettled WHERE scope = ? AND seq <= ? AND (life <> \(Life.dead.rawValue) OR seq <= ?)"
-        ).execute(arguments: [scope.key, merged.rawValue, judged.rawValue])
+    /// Forgets what the parent has merged. A delete stays until it is known to be judged, which is believed only from a page that reaches
+    /// the log's end: its row, should it live again here, is not sealed before that (`HubReplica`).
+    package static func settle(_ db: Database, scope: ScopeID, merged: MergedSeqs, reachesEnd: Bool) throws {
+        if merged.floor < merged.upTo { try settleOverwritten(db, scope: scope, merged) }
+        for range in merged.ranges {
+            try db.cachedStatement(
+                sql: "DELETE FROM zz_unsettled WHERE scope = ? AND seq BETWEEN ? AND ? AND (life <> \(Life.dead.rawValue) OR ?)"
+            ).execute(arguments: [scope.key, range.lowerBound.rawValue, range.upperBound.rawValue, reachesEnd])
+        }
+    }
+
+    /// Of what lies in quarantine above, the cells that a later change, which is merged, has written again wait no more.
+    private static func settleOverwritten(_ db: Database, scope: ScopeID, _ merged: MergedSeqs) throws {
+        for range in merged.ranges where range.lowerBound > merged.floor {
+            let later = try Row.fetchAll(
+                db.cachedStatement(sql: "SELECT * FROM zz_unsettled WHERE scope = ? AND seq BETWEEN ? AND ?"),
+                arguments: [scope.key, range.lowerBound.rawValue, range.upperBound.rawValue])
+            for change in later {
+                // Who deletes a row has no more to say of any of its cells (`Pending.settle`).
+                let isDelete = change["life"] as Int64 == Int64(Life.dead.rawValue)
+                for waiting in merged.quarantined where waiting.upperBound < range.lowerBound {
+                    try db.cachedStatement(
+                        sql: """
+                            UPDATE zz_unsettled SET fields_low = fields_low & ~?, fields_high = fields_high & ~?, life = iif(?, life, 0)
+                            WHERE scope = ? AND form = ? AND id = ? AND seq BETWEEN ? AND ?
+                            """
+                    ).execute(arguments: [
+                        isDelete ? -1 : change["fields_low"] as Int64, isDelete ? -1 : change["fields_high"] as Int64,
+                        change["life"] as Int64 == 0, scope.key, change["form"] as Int64, change["id"] as Int64, waiting.lowerBound.rawValue,
+                        waiting.upperBound.rawValue,
+                    ])
+                }
+            }
+        }
+        for waiting in merged.quarantined {
+            try db.cachedStatement(
+                sql: "DELETE FROM zz_unsettled WHERE scope = ? AND seq BETWEEN ? AND ? AND fields_low = 0 AND fields_high = 0 AND life = 0"
+            ).execute(arguments: [scope.key, waiting.lowerBound.rawValue, waiting.upperBound.rawValue])
+        }
     }
 }

@@ -300,14 +300,12 @@ package struct SyncSession: Sendable {
                 guard page.logEnd.epoch == link.epoch else {
                     throw Failure(.busy, "The hub has begun a new epoch since it said hello.", next: "Nothing is lost; sync again.")
                 }
-                let merged = max(link.merged, page.merged[replica.keys.site]?.seq ?? .none)
+                let merged = page.merged(of: replica.keys.site, known: link.merged)
                 let summary = try replica.apply(db, scope: scope, body: body, page: page, merged: merged, now: now)
                 link.cursor = page.upTo
-                link.merged = merged
-                // That a row was judged is believed only from a page that reaches the log's end.
-                if page.upTo == page.logEnd { link.judged = merged }
+                link.merged = merged.upTo
                 try KeptPage.keep(db, scope, bytes, page, mark: mark, epoch: link.epoch)
-                try Pending.settle(db, scope: scope, upTo: merged, judged: link.judged)
+                try Pending.settle(db, scope: scope, merged: merged, reachesEnd: page.upTo == page.logEnd)
                 try link.save(db)
                 KillPoint.reach(replica.killPoints.page, in: replica.directory)
                 return summary

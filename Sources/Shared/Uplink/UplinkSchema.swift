@@ -35,8 +35,7 @@ package enum UplinkSchema {
           cursor INT NOT NULL DEFAULT 0,        -- the parent's log is held up to here
           epoch INT NOT NULL DEFAULT 0,         -- the parent's epoch in which both last agreed on that; 0 before the first hello
           received INT NOT NULL DEFAULT 0,      -- the parent holds our changes up to this seq
-          merged INT NOT NULL DEFAULT 0,        -- the parent has merged them up to here, as of the cursor
-          judged INT NOT NULL DEFAULT 0,        -- the same, from a page that reached the end of the parent's log
+          merged INT NOT NULL DEFAULT 0,        -- the parent has merged them up to here, as of the cursor, but for what lies in quarantine there
           last_sync INT,                        -- seconds since 1970
           school TEXT                           -- SchoolInfo as JSON
         ) STRICT, WITHOUT ROWID;
@@ -96,7 +95,6 @@ package struct ScopeLink: Sendable {
     package var epoch: Int
     package var received: Seq
     package var merged: Seq
-    package var judged: Seq
     package var lastSync: Int64?
 
     /// The last seq that was sealed.
@@ -108,8 +106,7 @@ package struct ScopeLink: Sendable {
         else { return nil }
         return ScopeLink(
             scope: scope, nextSeq: Seq(row["next_seq"]), chain: ContentHash(bytes: row["chain"] as Data) ?? .none, cursor: Position(row["cursor"]), epoch: row["epoch"],
-            received: Seq(row["received"]), merged: Seq(row["merged"]), judged: Seq(row["judged"]),
-            lastSync: row["last_sync"])
+            received: Seq(row["received"]), merged: Seq(row["merged"]), lastSync: row["last_sync"])
     }
 
     package static func all(_ db: Database) throws -> [ScopeID] {
@@ -124,11 +121,11 @@ package struct ScopeLink: Sendable {
     package func save(_ db: Database) throws {
         try db.cachedStatement(
             sql: """
-                UPDATE zz_link SET next_seq = ?, chain = ?, cursor = ?, epoch = ?, received = ?, merged = ?, judged = ?, last_sync = ?
+                UPDATE zz_link SET next_seq = ?, chain = ?, cursor = ?, epoch = ?, received = ?, merged = ?, last_sync = ?
                 WHERE scope = ?
                 """
         ).execute(arguments: [
-            nextSeq.rawValue, Data(chain.bytes), cursor.rawValue, epoch, received.rawValue, merged.rawValue, judged.rawValue, lastSync,
+            nextSeq.rawValue, Data(chain.bytes), cursor.rawValue, epoch, received.rawValue, merged.rawValue, lastSync,
             scope.key,
         ])
     }

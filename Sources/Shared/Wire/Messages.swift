@@ -200,9 +200,16 @@ package struct AgreedRequest: Codable, Sendable {
 package struct AgreedReply: Codable, Sendable {
     package var received: Int64
     package var merged: Int64
-    package init(received: Int64, merged: Int64) {
+    /// First and last seq of what lay in quarantine as of the base; nil where nothing did.
+    package var quarantined: [[Int64]]?
+    package init(received: Int64, merged: Int64, quarantined: [ClosedRange<Seq>] = []) {
         self.received = received
         self.merged = merged
+        self.quarantined = quarantined.isEmpty ? nil : quarantined.map { [$0.lowerBound.rawValue, $0.upperBound.rawValue] }
+    }
+
+    package var quarantinedRanges: [ClosedRange<Seq>] {
+        MergedSeqs.joined((quarantined ?? []).compactMap { $0.count == 2 && $0[0] > 0 && $0[0] <= $0[1] ? Seq($0[0])...Seq($0[1]) : nil })
     }
 }
 
