@@ -236,6 +236,10 @@ extension MergeRow {
             let words = zip(form.groups[group].fields, values).map { last.contains(form.fields[$0].number) ? $1 : self.values[$0] }
             if life == .dead || words == groupValues(group) {
                 counts.overtaken += 1
+                if life == .dead {      // its sender passed over the row's end while this waited
+                    lifeCell.shown = position
+                    moved = true
+                }
             } else {
                 dispute(group, Candidate(by: change.by, values: words, life: .unchanged, cursor: change.cursor))
                 counts.disputed += 1
