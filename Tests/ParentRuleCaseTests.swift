@@ -236,4 +236,21 @@ import Testing
         try await stage.world.settle()
         for hub in ["province", "ministry"] { #expect(try stage.pair(hub) == Self.mine && stage.cases(hub).isEmpty) }
     }
+
+    /// The province is put back to a time before anything of it: whoever comes first with both sides, the question is asked again.
+    @Test(arguments: [Order.ministryFirst, .held]) func aProvinceThatWasPutBackAsksAgain(order: Order) async throws {
+        let stage = try await Stage()
+        try stage.world.backup("province")
+        _ = try await meet(stage, order)
+        if order == .held { try stage.arrive() }
+        for who in ["A1", "province"] { try await stage.world.sync(who) }
+        #expect(try stage.cases().count == 1)
+        try stage.world.restore("province", .home)
+        try await stage.world.settle()
+        let (open, above) = (try stage.cases(), try stage.cases("ministry"))
+        #expect(open.map(\.kind) == ["rule"] && above.isEmpty, "\(open) \(above)")
+        #expect(Set(open.flatMap(\.candidates).map(\.values)) == [Self.theirs, Self.mine])
+        _ = try stage.decide("province", Self.mine)
+        try await stage.settleAndAgree(Self.mine)
+    }
 }

@@ -44,7 +44,7 @@ struct RowPull {
     ///
     /// - Parameter entries: what is held, and since when.
     func apart(from before: MergeRow, _ entries: [(cells: HeldCells, since: Position)]) -> ApartChange? {
-        guard row.moved, before.life == .alive, row.life == .alive else { return nil }
+        guard row.moved, row.life == .alive else { return nil }
         let told = row.cells.indices.filter {
             row.cells[$0].by.writer == .parent && row.cells[$0].written == row.position && row.groupValues($0) != before.groupValues($0)
         }

@@ -24,6 +24,8 @@ struct TakeBack<Store: ScopeStore> {
     private var next: Position
     private(set) var moved: [(form: FormNumber, row: RowID)] = []
     private(set) var rulings: [RowRuling] = []
+    /// What may have been asked about in the lost log, or would have been: whether one who broke a rule had seen the other nobody knows any more.
+    private(set) var apart: [ApartChange] = []
 
     /// - Parameter present: this hub's epoch.
     init(
@@ -73,6 +75,7 @@ struct TakeBack<Store: ScopeStore> {
         // A part of a group, as it was cut when the page was made, covers nothing of the rest.
         if claims { try cover(form, id, groups.filter { changes.masks[index].isSuperset(of: form.groups[$0].mask) }, life) }
         guard !change.groups.isEmpty || change.life != .unchanged else { return }
+        let doubt = claims ? row.apart(change, context) : nil
         if !mutants.isDisjoint(with: [.newerWins, .olderWins]) {
             takeBlindly(change, &row, own)
         } else if claims {
@@ -84,6 +87,7 @@ struct TakeBack<Store: ScopeStore> {
         guard row.moved else { return }
         try store.save([row])
         moved.append((form.number, id))
+        if let doubt { apart.append(doubt) }
         rulings += row.rulings.map { RowRuling(form: form, row: id, ruling: $0) }
         next = next.advanced(by: 1)
     }

@@ -140,6 +140,7 @@ extension HubService {
             guard !taker.moved.isEmpty else { return }
             var store = taker.store
             _ = try FindingsRefresher(rules: home.rules).refresh(db, store: &store, touched: taker.moved)
+            try RuleCase.open(db, home.rules, taker.apart, store: &store)
             try PolicyJournal.write(db, home, taker.rulings, store: &store)
         }
         KillPoint.reach("return.commit", in: home.directory)
