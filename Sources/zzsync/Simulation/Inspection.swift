@@ -38,7 +38,7 @@ extension Country {
                 db,
                 sql: """
                     SELECT count(*) FROM (SELECT 1 FROM zz_case WHERE closed_at IS NULL AND kind <> 'twins'
-                      GROUP BY kind, scope, form, id, field_group HAVING count(*) > 1)
+                      GROUP BY kind, scope, form, id, field_group, other_id HAVING count(*) > 1)
                     """)!
             expect(doubled == 0, "\(site.name): \(doubled) cells have two open cases")
         }
