@@ -73,9 +73,11 @@ package final class HubHome: Sendable {
     /// for a reader holds a thread that the readers of others need to give theirs back, and twenty schools at once stopped a hub.
     func look<T>(_ body: (Database) throws -> T) throws -> T { try database.writeWithoutTransaction(body) }
 
-    /// - Parameter idSeed: of the ids of the records that this program writes; nil draws one.
+    /// - Parameters:
+    ///   - idSeed: of the ids of the records that this program writes; nil draws one.
+    ///   - mutants: the tests' mistakes.
     package static func open(
-        _ directory: String, catalogue: Catalogue, now: ReplicaDatabase.Clock? = nil, idSeed: UInt64? = nil
+        _ directory: String, catalogue: Catalogue, now: ReplicaDatabase.Clock? = nil, idSeed: UInt64? = nil, mutants: MergeMutant = []
     ) throws(Failure) -> HubHome {
         let path = databasePath(directory)
         let database = try ReplicaDatabase.open(path: path, kind: "hub", catalogue: catalogue, now: now)
@@ -86,7 +88,7 @@ package final class HubHome: Sendable {
             defer { withExtendedLifetime(locks) {} }
             if locks != nil {
                 try database.write { db in
-                    guard try HubSwitch.run(db, versions) else { return }
+                    guard try HubSwitch.run(db, versions, mutants: mutants) else { return }
                     KillPoint.reach("switch.write", in: directory)
                 }
                 KillPoint.reach("switch.commit", in: directory)

@@ -210,6 +210,62 @@ import Testing
         #expect(try home.cases("province").isEmpty)
     }
 
+    /// What a province or node that has switched shows and asks about, rule by rule, and with the rule built wrong.
+    @Test(arguments: MergeMutant.regrouped.map(\.name)) func noticesMutant(name: String) async throws {
+        let mutant = MergeMutant.regrouped.first { $0.name == name }!.mutant
+        let (played, expected) = try #require(Self.rules[mutant])
+        #expect(try await played(Home([]), []) == expected)
+        #expect(try await played(Home([]), mutant) != expected, "the mutant is not noticed")
+    }
+
+    private typealias Play = @Sendable (Home, MergeMutant) async throws -> [String]
+    private static let rules: [MergeMutant: (Play, [String])] = [
+        // A1 has not seen what stands in the other half of what is one group now.
+        .lowestPosition: (
+            { home, mutant in
+                try home.write("A2", address: "示例路2号")
+                try await home.world.sync("A2")
+                try home.world.upgrade("province", to: CatalogueVariants.regrouped(), mutants: mutant)
+                try home.write("A1", region: "410103")
+                try await home.world.push("A1")
+                return try home.cases("province").map { $0.group.joined(separator: " ") }
+            }, ["home_region home_address"]
+        ),
+        // A2 has written one half last, and has not seen the other half, which is A1's.
+        .keptWriter: (
+            { home, mutant in
+                try home.write("A1", region: "410103")
+                try await home.world.sync("A1")
+                try home.write("A2", address: "示例路2号")
+                try await home.world.push("A2")
+                try home.world.upgrade("province", to: CatalogueVariants.regrouped(), mutants: mutant)
+                try home.write("A2", address: "示例路3号")
+                try await home.world.push("A2")
+                return try home.cases("province").map { $0.group.joined(separator: " ") }
+            }, ["home_region home_address"]
+        ),
+        .casesClosed: (
+            { home, mutant in
+                try home.write("A1", region: "410103", address: "示例路1号")
+                try home.write("A2", region: "410104", address: "示例路2号")
+                try await home.world.settle()
+                try home.world.upgrade("province", to: CatalogueVariants.regrouped(), mutants: mutant)
+                return try Set(home.cases("province").flatMap(\.candidates).compactMap { $0.values["home_address"] }).sorted()
+            }, ["示例路1号", "示例路2号"]
+        ),
+        // What A1 wrote before its switch is one field, not the group that it is a part of now.
+        .switchUnsealed: (
+            { home, mutant in
+                try home.write("A1", region: "410103")
+                try home.world.upgrade("A1", to: CatalogueVariants.regrouped(), mutants: mutant)
+                try home.write("A2", address: "示例路2号")
+                try await home.world.sync("A2")
+                try await home.world.sync("A1")
+                return try home.shown("A1") + home.cases("province").map { $0.group.joined(separator: " ") }
+            }, ["410103", "示例路2号"]
+        ),
+    ]
+
     /// The rule itself: the highest written position, nobody where writers differ, and the oldest base.
     @Test func aNewGroupTakesTheHighestPositionAndNobodysName() throws {
         let form = try #require(CatalogueVariants.present[CatalogueVariants.form])

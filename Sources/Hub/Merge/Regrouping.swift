@@ -5,7 +5,7 @@ import Shared
 
 extension MergeRow {
     /// The row under the form of another version with the same columns.
-    func regrouped(into form: Form) -> MergeRow {
+    func regrouped(into form: Form, mutants: MergeMutant = []) -> MergeRow {
         var row = MergeRow(form: form, id: id)
         (row.life, row.lifeCell, row.values, row.rowCase, row.hadCases, row.moved) = (life, lifeCell, values, rowCase, hadCases, hadCases)
         var taken: Set<Int64> = []
@@ -13,13 +13,14 @@ extension MergeRow {
             let parts = self.form.groups.indices.filter { !(self.form.groups[$0].mask & group.mask).isEmpty }
             let written = parts.map { cells[$0] }.filter(\.isWritten)
             guard var cell = written.max(by: { $0.written < $1.written }) else { continue }
+            if mutants.contains(.lowestPosition) { cell.written = written.map(\.written).min()! }
             cell.shown = written.map(\.shown).max()!
             cell.base = written.map(\.base).min()!
             cell.disputedAbove = written.contains(where: \.disputedAbove)
             // Nobody's: whoever wrote one part of it has not written the other.
-            if written.contains(where: { $0.by.writer != cell.by.writer }) { cell.by.writer = .hub }
+            if !mutants.contains(.keptWriter), written.contains(where: { $0.by.writer != cell.by.writer }) { cell.by.writer = .hub }
             row.cells[index] = cell
-            guard var open = joined(parts, into: group) else { continue }
+            guard !mutants.contains(.casesClosed), var open = joined(parts, into: group) else { continue }
             if let number = open.number, !taken.insert(number).inserted { open.number = nil }
             row.cases[index] = open
         }

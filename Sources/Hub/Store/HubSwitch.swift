@@ -9,8 +9,9 @@ enum HubSwitch {
     /// Is 1 while what lies in quarantine has not been tried again with the version that the home has now.
     static let untried = "untried"
 
+    /// - Parameter mutants: the tests' mistakes.
     /// - Returns: whether there was anything to do.
-    static func run(_ db: Database, _ versions: CatalogueVersions) throws -> Bool {
+    static func run(_ db: Database, _ versions: CatalogueVersions, mutants: MergeMutant = []) throws -> Bool {
         guard let change = try CatalogueSwitch(db, versions) else { return false }
         var remade: [Form] = []
         for (old, new) in change.forms {
@@ -24,7 +25,7 @@ enum HubSwitch {
             if let old { try renumber(db, old, new) }
             guard let old, !new.isGrouped(like: old) else { continue }
             try cut(db, old, old.groups.filter { group in !new.groups.contains { $0.mask == group.mask } })
-            try regroup(db, old, new)
+            try regroup(db, old, new, mutants)
         }
         try db.execute(sql: "ANALYZE sqlite_schema")
         // Keys and rules may be others.
@@ -41,7 +42,7 @@ enum HubSwitch {
         try Int64.fetchAll(db, sql: "SELECT scope FROM zz_scope ORDER BY scope").map { ScopeID(key: $0) }
     }
 
-    private static func regroup(_ db: Database, _ old: Form, _ new: Form) throws {
+    private static func regroup(_ db: Database, _ old: Form, _ new: Form, _ mutants: MergeMutant) throws {
         let was = new.grouped(like: old)
         for scope in try scopes(db) {
             var store = try SQLiteScopeStore(db, scope: scope)
@@ -49,7 +50,7 @@ enum HubSwitch {
             let ids = try Int64.fetchAll(db, sql: "SELECT id FROM \(new.table) WHERE scope = ? ORDER BY id", arguments: [scope.key])
             for start in stride(from: 0, to: ids.count, by: piece) {
                 let rows = try store.load(was, ids[start..<min(start + piece, ids.count)].map { RowID($0) })
-                try store.save(rows.values.sorted { $0.id < $1.id }.map { $0.regrouped(into: new) })
+                try store.save(rows.values.sorted { $0.id < $1.id }.map { $0.regrouped(into: new, mutants: mutants) })
             }
         }
     }

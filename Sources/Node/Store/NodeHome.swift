@@ -27,15 +27,17 @@ package final class NodeHome: Sendable {
 
     /// Opens the node in `directory`; puts dropped triggers back.
     ///
-    /// - Parameter idPrefix: of the row ids that this process mints; nil draws one.
+    /// - Parameters:
+    ///   - idPrefix: of the row ids that this process mints; nil draws one.
+    ///   - mutants: the tests' mistakes.
     /// - Returns: the node and one sentence for each repair, to be shown.
     package static func open(
-        _ directory: String, catalogue: Catalogue, now: ReplicaDatabase.Clock? = nil, idPrefix: Int64? = nil
+        _ directory: String, catalogue: Catalogue, now: ReplicaDatabase.Clock? = nil, idPrefix: Int64? = nil, mutants: MergeMutant = []
     ) throws(Failure) -> (NodeHome, [String]) {
         let path = databasePath(directory)
         let database = try ReplicaDatabase.open(path: path, kind: "node", catalogue: catalogue, now: now)
         do {
-            let switched = try goOn(directory, catalogue, database)
+            let switched = try goOn(directory, catalogue, database, mutants)
             let faults = try database.read { try NodeSchema.faults($0, catalogue) }
             let missing = faults.filter { $0.hasPrefix("Table") }
             guard missing.isEmpty else {
@@ -51,7 +53,7 @@ package final class NodeHome: Sendable {
     }
 
     /// Takes the tables over into this version of the catalogue, where they are of another.
-    private static func goOn(_ directory: String, _ catalogue: Catalogue, _ database: DatabasePool) throws -> [String] {
+    private static func goOn(_ directory: String, _ catalogue: Catalogue, _ database: DatabasePool, _ mutants: MergeMutant) throws -> [String] {
         let versions = CatalogueVersions(catalogue)
         guard let locks = try CatalogueSwitch.lock(directory, database, versions, ["serve", "sync"]) else { return [] }
         defer { withExtendedLifetime(locks) {} }
@@ -59,7 +61,7 @@ package final class NodeHome: Sendable {
         let keys = FileManager.default.fileExists(atPath: path) ? try Incarnation.keys(database, home: directory, path: path) : nil
         let said = try database.write { db in
             let said = try NodeSwitch.run(db, versions) { was in
-                guard let keys, let scope = try scope(db) else { return }
+                guard let keys, let scope = try scope(db), !mutants.contains(.switchUnsealed) else { return }
                 let home = NodeHome(directory: directory, catalogue: was, database: database, idPrefix: nil)
                 _ = try NodeReplica(home: home, keys: keys).seal(db, scope: scope, now: ReplicaDatabase.now(db))
             }

@@ -71,6 +71,20 @@ package struct MergeMutant: OptionSet, Hashable, Sendable {
     /// A site is what it was, whatever lost logs had merged of it.
     package static let noChain = Self(rawValue: 1 << 30)
 
+    // Of homes that go on with a catalogue that cuts groups differently (DESIGN section 5).
+    /// A new group takes its fields' lowest written position.
+    package static let lowestPosition = Self(rawValue: 1 << 31)
+    /// It keeps a writer though its fields have several.
+    package static let keptWriter = Self(rawValue: 1 << 32)
+    /// Open cases of groups that are cut anew are closed unseen.
+    package static let casesClosed = Self(rawValue: 1 << 33)
+    /// A node switches without sealing.
+    package static let switchUnsealed = Self(rawValue: 1 << 34)
+
+    package static let regrouped: [(name: String, mutant: MergeMutant)] = [
+        ("lowest_position", .lowestPosition), ("kept_writer", .keptWriter), ("cases_closed", .casesClosed), ("switch_unsealed", .switchUnsealed),
+    ]
+
     package static let restored: [(name: String, mutant: MergeMutant)] = [
         ("hr_naive", [.noHandBack, .noCut]), ("hr_min", .noHandBack), ("hr_hand", .handBackAtOnce), ("late_hello", .lateHello),
         ("cut_R", .cutByEnd), ("no_cut", .noCut), ("not_owed", .notOwed), ("no_case", .openClaims), ("whole_seq", .wholeSeq),

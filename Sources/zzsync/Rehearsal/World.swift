@@ -163,12 +163,12 @@ final class World {
         try reopen(name)
     }
 
-    private func reopen(_ name: String) throws {
+    private func reopen(_ name: String, _ mutants: MergeMutant = []) throws {
         let directory = try directory(name)
         if hubs[name] != nil {
-            open(name, try HubHome.open(directory, catalogue: version(name)))
+            open(name, try HubHome.open(directory, catalogue: version(name), mutants: mutants))
         } else {
-            nodes[name] = try NodeHome.open(directory, catalogue: version(name)).0
+            nodes[name] = try NodeHome.open(directory, catalogue: version(name), mutants: mutants).0
         }
     }
 
@@ -185,10 +185,12 @@ final class World {
     }
 
     /// Stops the program and starts it again with another version.
-    func upgrade(_ name: String, to version: Catalogue) throws {
+    ///
+    /// - Parameter mutants: the tests' mistakes.
+    func upgrade(_ name: String, to version: Catalogue, mutants: MergeMutant = []) throws {
         try close(name)
         versions[name] = version
-        try reopen(name)
+        try reopen(name, mutants)
     }
 
     /// Copies a node's home to a second machine; both go on.
