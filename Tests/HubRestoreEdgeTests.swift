@@ -118,6 +118,25 @@ import Testing
         #expect(Set(try world.digests(school: "A").values).count == 1)
     }
 
+    /// The copy is of the time between a hub's new epoch and its child's word in it. Put back, the hub has forgotten that word, and the
+    /// child, which has had no page since, would not give it again: what it had sent stayed in the inbox, unmerged (seed 1106).
+    @Test func aCopyOfBeforeItsChildHasAgreed() async throws {
+        let stage = try await Stage()
+        try stage.world.backup("province")
+        try stage.write("A1", "home_address", "备份以后")
+        try await stage.world.push("A1")
+        try stage.world.restore("province", .database)
+        try stage.world.backup("province")
+        #expect(try stage.world.hub("province").status().waiting == 1)
+        try await stage.world.push("A1")
+        #expect(try stage.world.hub("province").status().waiting == 0)
+        try stage.world.restore("province", .home)
+        #expect(try stage.world.hub("province").status().waiting == 1)
+        try await stage.settleAndAgree()
+        #expect(try stage.world.hub("province").status().waiting == 0)
+        #expect(try stage.value("ministry", "home_address") == "备份以后")
+    }
+
     /// An edit and a delete were decided in the lost time: what is handed back covers the one that comes again, and its sender, who has
     /// not heard of the decision, must get it: the row whole, or its end.
     @Test(arguments: ["alive", "dead"]) func aDecisionOnLifeThatCoversWhatComesAgain(ruling: String) async throws {

@@ -117,7 +117,7 @@ package struct HubService: Sendable {
         }
         if let vouched = hello.vouched { try home.inbox.vouch(scope, site.site, vouched.compactMap { ChainMark($0) }) }
         let (head, heard) = try home.inbox.standing(scope, site.site)
-        try notePutBack(hello, known, held: head.last)
+        try notePutBack(hello, known, held: head.last, scope, site)
         if let newer = known.newer, Seq(hello.lastSeq) >= head.last { try await noteClone(site, newer, in: scope) }
         let part = home.inbox.part(scope, site.site, after: head.last)
         return try await home.database.read { db in
@@ -142,12 +142,15 @@ package struct HubService: Sendable {
         let survives: Bool
         /// An incarnation that was born after this one.
         let newer: SiteID?
+        /// Those born before it, where a hub that was put back may still wait for a word on what they sent.
+        let older: [SiteID]
 
         init(_ db: Database, _ hello: ScopeHello, _ scope: ScopeID, _ site: KnownSite) throws {
             refusal = try HubService.mayName(scope, site, db)
             epoch = Int(try Meta.integer(db, "epoch") ?? 1)
             survives = try hello.made.map { try LogMark.survives(db, scope, $0) } ?? true
             newer = try Incarnations.newer(db, than: site.site)
+            older = epoch > 1 ? try Incarnations.older(db, than: site.site) : []
         }
     }
 

@@ -123,6 +123,15 @@ extension Inbox {
         }
     }
 
+    /// Whether something of a site's waits for its child's word, up to a seq.
+    func isReturning(_ scope: ScopeID, _ site: SiteID, upTo last: Seq = Seq(.max)) throws -> Bool {
+        try database.read {
+            try Bool.fetchOne(
+                $0, sql: "SELECT EXISTS (SELECT 1 FROM received WHERE scope = ? AND site = ? AND last <= ? AND state = 'returning')",
+                arguments: [scope.key, site.key, last.rawValue])!
+        }
+    }
+
     /// What the authors of a segment had seen: its own cursor, or less where this hub was put back since.
     ///
     /// - Returns: nil when it does not wait for the merge any more, but for its child.

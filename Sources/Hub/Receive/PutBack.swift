@@ -92,11 +92,21 @@ enum LogMark {
 
 extension HubService {
     /// A child that knows of more than there is here shows that this hub was put back. One of an older epoch tells nothing new.
-    func notePutBack(_ hello: ScopeHello, _ known: Acquaintance, held: Seq) throws {
+    func notePutBack(_ hello: ScopeHello, _ known: Acquaintance, held: Seq, _ scope: ScopeID, _ site: KnownSite) throws {
         // Another process of this home may have started one.
         home.set(epoch: known.epoch)
         guard let epoch = hello.epoch, epoch > 0, epoch >= home.epoch else { return }
-        if epoch > home.epoch || !known.survives || Seq(hello.received ?? 0) > held { try home.startEpoch(above: epoch) }
+        let received = Seq(hello.received ?? 0)
+        if try epoch > home.epoch || !known.survives || received > held || hasForgotten(scope, [(site.site, received)] + known.older.map { ($0, Seq(.max)) }) {
+            try home.startEpoch(above: epoch)
+        }
+    }
+
+    /// A child of this hub's own epoch has agreed in it on what it and its older incarnations had sent. If that waits for its word still, the
+    /// copy that was put back is of the time between. No page may tell it: the child need not have had one since.
+    private func hasForgotten(_ scope: ScopeID, _ agreed: [(site: SiteID, upTo: Seq)]) throws -> Bool {
+        guard home.epoch > 1 else { return false }
+        return try agreed.contains { try home.inbox.isReturning(scope, $0.site, upTo: $0.upTo) }
     }
 
     package func survivors(_ request: SurvivorsRequest, from site: KnownSite) async throws -> SurvivorsReply {
