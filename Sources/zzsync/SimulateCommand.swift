@@ -140,7 +140,6 @@ struct SimulationSummary {
         for fault in Fault.allCases { lines.append(Self.column(fault.rawValue, faults[fault])) }
         for (point, count) in faults.crashes.sorted(by: { $0.key < $1.key }) { lines.append(Self.column("  at \(point)", count)) }
         for deed in Deed.allCases { lines.append(Self.column(deed.rawValue, tallies.deeds[deed] ?? 0)) }
-        for kind in Fault.notCovered { lines.append("not covered: \(kind)") }
         if let trace { lines.append("trace \(trace)") }
         return lines
     }
@@ -159,7 +158,7 @@ struct SimulationSummary {
             "false_per_1000_writes": .real(falsePerThousand), "decisions": .number(Int64(tallies.decisions)),
             "faults": counts(Dictionary(uniqueKeysWithValues: Fault.allCases.map { ($0.rawValue, faults[$0]) })),
             "deeds": counts(Dictionary(uniqueKeysWithValues: Deed.allCases.map { ($0.rawValue, tallies.deeds[$0] ?? 0) })),
-            "crashes": counts(faults.crashes), "never_happened": .array((faults.missing + tallies.missing).map { .string($0) }), "not_covered": .array(Fault.notCovered.map { .string($0) }),
+            "crashes": counts(faults.crashes), "never_happened": .array((faults.missing + tallies.missing).map { .string($0) }),
             "trace": trace.map { .string($0) } ?? .null,
         ])
     }

@@ -14,6 +14,7 @@ struct HomeBackup {
     /// Turns and writes in the whole country until then.
     let turn: Int
     let writes: Int
+    let catalogue: Catalogue
 }
 
 extension Country {
@@ -62,7 +63,7 @@ extension Country {
     private func copy(_ site: Site) throws {
         let path = "\(folder)/\(site.name).copy"
         try take(site, to: path)
-        backups[site.name] = HomeBackup(path: path, turn: scheduler.turns, writes: tallies.writes)
+        backups[site.name] = HomeBackup(path: path, turn: scheduler.turns, writes: tallies.writes, catalogue: site.catalogue)
         note("\(site.name) is copied")
     }
 
@@ -80,6 +81,20 @@ extension Country {
         try HomeCopy.putBack(backup.path, to: site.fuse.heir, part)
         oracle.forget(at: site.name, since: backup.turn, held: try held(after: site))
         note("\(site.name) is put back (\(part.rawValue)), as it was \(tallies.writes - backup.writes) writes ago")
+        if backup.catalogue.hash != site.catalogue.hash { takeOver(site, backup, part) }
+    }
+
+    /// The copy is of before the home's switch. Whoever puts it back starts the program that the machine has, which switches it again; but
+    /// where the whole home was put back, the older program may have come with it (an image of the disk, a `catalogue/` folder in the home).
+    private func takeOver(_ site: Site, _ backup: HomeBackup, _ part: HomeCopy.Part) {
+        faults.count(site.isHub ? .hubPutBackOlder : .nodePutBackOlder)
+        if part == .home, dice.chance(0.3) {
+            faults.count(.programPutBack)
+            note("\(site.name) goes on with the older catalogue again")
+            site.catalogue = backup.catalogue
+        } else {
+            site.isSwitching = true
+        }
     }
 
     /// A second machine with the same home: both go on, and neither knows of the other.

@@ -43,9 +43,9 @@ struct Plan: Sendable {
         plan.hasCity = dice.chance(0.5)
         plan.hasCopies = dice.chance(0.4)
         plan.hasVersions = dice.chance(0.4)
-        // Not both yet: a hub that has switched and is put back to a time before.
         plan.hasHubCopies = !plan.hasVersions && dice.chance(0.7)
         plan.hasDeskWork = dice.chance(0.6)
+        if plan.hasVersions { plan.hasHubCopies = dice.chance(0.7) }
         return plan
     }
 }

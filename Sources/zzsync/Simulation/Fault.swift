@@ -26,6 +26,9 @@ enum Fault: String, CaseIterable, Sendable {
     case foreign = "home with foreign fields or forms"
     case jointCase = "case about fields that others hold apart"
     case switched = "home switched to a newer catalogue"
+    case nodePutBackOlder = "node put back to before its switch"
+    case hubPutBackOlder = "hub put back to before its switch"
+    case programPutBack = "older program put back with its home"
 }
 
 extension Fault {
@@ -45,11 +48,6 @@ extension Fault {
     static let switchPoints = ["switch.write", "switch.commit"]
     /// Inside a transaction: what was being written is not there afterwards.
     static func isBeforeCommit(_ point: String) -> Bool { point.hasSuffix(".write") }
-
-    /// What this program's simulator does not play yet: said in every table, so that nobody takes silence for safety.
-    static let notCovered = [
-        "a hub with versions of the catalogue put back",
-    ]
 }
 
 /// How often messages go wrong, as shares of all messages.

@@ -17,15 +17,48 @@ struct Held {
     /// Rows of which a tombstone lies somewhere.
     private(set) var dead: Set<RowKey> = []
     private let catalogue: Catalogue
+    /// Those that homes are of.
+    private let versions: [Catalogue]
 
-    init(_ catalogue: Catalogue) { self.catalogue = catalogue }
+    /// - Parameter catalogue: what cells are counted by.
+    init(_ catalogue: Catalogue, versions: [Catalogue]) { (self.catalogue, self.versions) = (catalogue, versions) }
 
     private mutating func add(_ key: RowKey, _ group: Int, _ word: String) { words[CellKey(row: key, group: group), default: []].insert(word) }
 
-    /// Not in a home of an older catalogue: what stands in its rows lies in its segments and pages too.
-    private func holds(_ db: Database, _ form: Form) throws -> Bool {
-        guard try db.tableExists(form.table) else { return false }
-        return try Set(db.columns(in: form.table).map(\.name)).isSuperset(of: form.fields.map(\.id))
+    /// A form's columns as a home has them, by the fields' places here; what the home has not heard of stands in none of its rows.
+    private struct Present {
+        let form: Form
+        let table: String
+        let columns: [(place: Int, name: String)]
+        /// Those that the home knows whole.
+        let groups: [Int]
+        /// Behind others in a SELECT.
+        var list: String { columns.map { ", " + $0.name }.joined() }
+    }
+
+    /// The catalogue that a home's tables are of, as wide as what it holds: its program may be a newer one that has not opened it yet.
+    private func version(of db: Database) throws -> Catalogue {
+        let hash = try CatalogueVersions.present(db)
+        return versions.first { $0.hash == hash }!.widened(by: try ForeignFields.load(db))
+    }
+
+    private func present(_ local: Catalogue) -> [Present] {
+        catalogue.forms.compactMap { form in
+            guard let there = local[number: form.number] else { return nil }
+            let columns = form.fields.enumerated().compactMap { place, field in
+                there.fields.first { $0.number == field.number }.map { (place: place, name: $0.id) }
+            }
+            let known = Set(columns.map(\.place))
+            let groups = form.groups.indices.filter { known.isSuperset(of: form.groups[$0].fields) }
+            return Present(form: form, table: there.table, columns: columns, groups: groups)
+        }
+    }
+
+    /// - Parameter first: where the columns begin in what is selected.
+    private mutating func add(_ key: RowKey, _ present: Present, _ select: HotStatement, from first: Int) {
+        var values = Array(repeating: Value.null, count: present.form.fields.count)
+        for (index, column) in present.columns.enumerated() { values[column.place] = select.value(first + index) }
+        for group in present.groups { add(key, group, Entries.word(present.form, group, values)) }
     }
 
     // MARK: a home, by its files
@@ -33,32 +66,26 @@ struct Held {
     mutating func read(node home: String, scope: UInt64) throws {
         let database = try DatabaseQueue(path: home + "/node.db")
         try database.read { db in
-            for form in try catalogue.forms.filter({ try holds(db, $0) }) {
-                let select = try HotStatement(db, "SELECT id, \(form.fields.map(\.id).joined(separator: ", ")) FROM \(form.table)")
+            for present in present(try version(of: db)) {
+                let select = try HotStatement(db, "SELECT id\(present.list) FROM \(present.table)")
                 defer { select.reset() }
-                while try select.step() {
-                    let key = RowKey(scope: scope, form: form.number, id: select.integer(0))
-                    let values = form.fields.indices.map { select.value($0 + 1) }
-                    for group in form.groups.indices { add(key, group, Entries.word(form, group, values)) }
-                }
-            }
-            // A delete that is not sealed yet: its mark is left, the row is gone.
-            for form in catalogue.forms where try holds(db, form) {
+                while try select.step() { add(RowKey(scope: scope, form: present.form.number, id: select.integer(0)), present, select, from: 1) }
+                // A delete that is not sealed yet: its mark is left, the row is gone.
                 for id in try Int64.fetchAll(
-                    db, sql: "SELECT id FROM zz_mark WHERE form = ? AND id NOT IN (SELECT id FROM \(form.table))", arguments: [form.number])
-                { dead.insert(RowKey(scope: scope, form: form.number, id: id)) }
+                    db, sql: "SELECT id FROM zz_mark WHERE form = ? AND id NOT IN (SELECT id FROM \(present.table))", arguments: [present.form.number])
+                { dead.insert(RowKey(scope: scope, form: present.form.number, id: id)) }
             }
             try readBytes(db)
         }
         try database.close()
     }
 
-    /// - Parameter cut: its catalogue, whose groups its cases are about.
-    mutating func read(hub home: String, cut: Catalogue) throws {
+    mutating func read(hub home: String) throws {
         let database = try DatabaseQueue(path: HubHome.databasePath(home))
         try database.read { db in
-            for form in try catalogue.forms.filter({ try holds(db, $0) }) { try readRows(db, form) }
-            try readCandidates(db, cut)
+            let local = try version(of: db)
+            for present in present(local) { try readRows(db, present) }
+            try readCandidates(db, local)
             try readBytes(db)
         }
         try database.close()
@@ -69,18 +96,18 @@ struct Held {
         try inbox.close()
     }
 
-    private mutating func readRows(_ db: Database, _ form: Form) throws {
-        let select = try HotStatement(db, "SELECT scope, id, _life, \(form.fields.map(\.id).joined(separator: ", ")) FROM \(form.table)")
+    private mutating func readRows(_ db: Database, _ present: Present) throws {
+        let select = try HotStatement(db, "SELECT scope, id, _life\(present.list) FROM \(present.table)")
         defer { select.reset() }
         while try select.step() {
-            let key = RowKey(scope: ScopeID(key: select.integer(0)).rawValue, form: form.number, id: select.integer(1))
+            let key = RowKey(scope: ScopeID(key: select.integer(0)).rawValue, form: present.form.number, id: select.integer(1))
             if select.integer(2) == 2 { dead.insert(key) }
-            let values = form.fields.indices.map { select.value($0 + 3) }
-            for group in form.groups.indices { add(key, group, Entries.word(form, group, values)) }
+            add(key, present, select, from: 3)
         }
     }
 
-    private mutating func readCandidates(_ db: Database, _ cut: Catalogue) throws {
+    /// - Parameter local: the home's catalogue, whose groups its cases are about.
+    private mutating func readCandidates(_ db: Database, _ local: Catalogue) throws {
         let rows = try Row.fetchAll(
             db,
             sql: """
@@ -90,11 +117,10 @@ struct Held {
         for row in rows {
             let key = RowKey(scope: ScopeID(key: row["scope"]).rawValue, form: row["form"], id: row["id"])
             if row["life"] as Int == 2 { dead.insert(key) }
-            guard let form = catalogue[number: key.form] else { continue }
-            // What that catalogue does not know stands alone.
-            let local = cut[number: key.form]
-            let fields = local?.groups.first { $0.number == row["field_group"] as Int }.map { $0.fields.map { local!.fields[$0].number } }
-            let values = Dictionary(uniqueKeysWithValues: zip(fields ?? [row["field_group"]], ValuesJSON.decode(row["value"])))
+            guard let form = catalogue[number: key.form], let there = local[number: key.form],
+                let group = there.groups.first(where: { $0.number == row["field_group"] as Int })
+            else { continue }
+            let values = Dictionary(uniqueKeysWithValues: zip(group.fields.map { there.fields[$0].number }, ValuesJSON.decode(row["value"])))
             for (group, own) in form.groups.enumerated() {
                 let known = own.fields.compactMap { values[form.fields[$0].number] }
                 if known.count == own.fields.count { add(key, group, Entries.word(known)) }
@@ -130,11 +156,11 @@ struct Held {
 
 extension Country {
     /// - Parameter fallen: its next process will find its files elsewhere.
-    func held(after fallen: Site) throws -> Held {
-        var held = Held(catalogue)
+    func held(after fallen: Site? = nil) throws -> Held {
+        var held = Held(catalogue, versions: [newestCatalogue, olderCatalogue])
         for site in sites {
             let home = site === fallen ? site.fuse.heir : site.fuse.directory
-            if let school = site.school { try held.read(node: home, scope: scopes[school].rawValue) } else { try held.read(hub: home, cut: site.catalogue) }
+            if let school = site.school { try held.read(node: home, scope: scopes[school].rawValue) } else { try held.read(hub: home) }
         }
         return held
     }

@@ -163,6 +163,7 @@ extension Country {
 
     /// Every write is in the history of what stands, in a delete's that had seen it, or in a journal.
     private func inspectHistory() throws {
+        if sites.contains(where: { $0.isCopied }) { oracle.remember(try held()) }
         var journal = lostJournal
         for site in hubs { try readJournal(of: site.hub!.home, into: &journal) }
         // At a hub that heard of a row only when it was dead its tombstone is empty: every hub's is asked.

@@ -50,10 +50,13 @@ struct Judge {
         var author: String
         var made: Made
         var past: Set<String>
+        /// It went with a disk.
+        var isForgotten = false
     }
     struct Death {
         var author: String
         var made = Made()
+        var isForgotten = false
         /// Group → what was seen of it.
         var past: [Int: Set<String>]
         /// Operators who let the row live.
@@ -128,16 +131,37 @@ struct Judge {
             let known = (held.words[cell] ?? []).reduce(into: Set<String>()) { $0.formUnion(self.known(cell, $1)) }
             for (word, entry) in entries {
                 if entry.isEntry, isLost(entry.made), !known.contains(word) { cells[cell]![word]!.isEntry = false }
-                cells[cell]![word]!.rulings.removeAll { isLost($0, held) }
             }
         }
-        for row in deaths.keys {
-            for index in deaths[row]!.indices { deaths[row]![index].overruled.removeAll { isLost($0, held) } }
-            deaths[row]!.removeAll { isLost($0.made) && !held.authors.contains($0.author) && !held.dead.contains(row) }
+        markRulings(true) { isLost($0.made) && !held.authors.contains($0.author) }
+        markDeaths(true) { isLost($1.made) && !held.authors.contains($1.author) && !held.dead.contains($0) }
+    }
+
+    /// What was on its way while a disk was lost has come in since: its decisions and deletes are somewhere after all.
+    func remember(_ held: Held) {
+        markRulings(false) { held.authors.contains($0.author) }
+        markDeaths(false) { held.authors.contains($1.author) }
+    }
+
+    private func markRulings(_ isForgotten: Bool, where fits: (Ruling) -> Bool) {
+        func marked(_ ruling: Ruling) -> Ruling {
+            var ruling = ruling
+            if fits(ruling) { ruling.isForgotten = isForgotten }
+            return ruling
+        }
+        for (cell, entries) in cells {
+            for (word, entry) in entries where !entry.rulings.isEmpty { cells[cell]![word]!.rulings = entry.rulings.map(marked) }
+        }
+        for (row, all) in deaths {
+            for index in all.indices { deaths[row]![index].overruled = all[index].overruled.map(marked) }
         }
     }
 
-    private func isLost(_ ruling: Ruling, _ held: Held) -> Bool { isLost(ruling.made) && !held.authors.contains(ruling.author) }
+    private func markDeaths(_ isForgotten: Bool, where fits: (RowKey, Death) -> Bool) {
+        for (row, all) in deaths {
+            for index in all.indices where fits(row, all[index]) { deaths[row]![index].isForgotten = isForgotten }
+        }
+    }
 
     private func isLost(_ made: Made) -> Bool { lostTurns[made.site]?.contains { $0.contains(made.turn) } ?? false }
 
@@ -146,7 +170,7 @@ struct Judge {
     /// The value and everything that was seen before it.
     func known(_ cell: CellKey, _ value: String) -> Set<String> {
         guard let entry = cells[cell]?[value] else { return [value] }
-        return entry.rulings.reduce(into: entry.past.union([value])) { $0.formUnion($1.past) }
+        return entry.rulings.reduce(into: entry.past.union([value])) { if !$1.isForgotten { $0.formUnion($1.past) } }
     }
 
     func isKnownValue(_ cell: CellKey, _ value: String) -> Bool { cells[cell]?[value] != nil }
@@ -165,7 +189,7 @@ struct Judge {
 
     /// A case of a row's life is false when the delete had seen everything that the hub shows of the row.
     func isFalse(_ row: RowKey, deletedBy: [String], shown: [Int: String]) -> Bool {
-        guard let death = deaths[row]?.last(where: { deletedBy.contains($0.author) }) else { return false }
+        guard let death = deaths[row]?.last(where: { !$0.isForgotten && deletedBy.contains($0.author) }) else { return false }
         return shown.allSatisfy { group, word in
             cells[CellKey(row: row, group: group)]?[word] == nil || death.past[group]?.contains(word) == true
         }
@@ -192,11 +216,11 @@ struct Judge {
 
     /// Whoever deleted the row had seen it.
     func isInDeath(_ cell: CellKey, _ word: String) -> Bool {
-        deaths[cell.row]?.contains { $0.past[cell.group]?.contains(word) == true } == true
+        deaths[cell.row]?.contains { !$0.isForgotten && $0.past[cell.group]?.contains(word) == true } == true
     }
 
     /// Deletes of clerks that came to nothing, though the row lives.
-    func unanswered(_ row: RowKey) -> [Death] { (deaths[row] ?? []).filter { $0.isEntry && $0.overruled.isEmpty } }
+    func unanswered(_ row: RowKey) -> [Death] { (deaths[row] ?? []).filter { !$0.isForgotten && $0.isEntry && $0.overruled.allSatisfy(\.isForgotten) } }
 
     var rows: Set<RowKey> { Set(cells.keys.map(\.row)).union(deaths.keys) }
 }

@@ -52,6 +52,8 @@ enum Simulation {
         await country.scheduler.run(until: Int(plan.days * 86_400_000))
         await country.rest()
         if country.failures.isEmpty { country.inspectAtRest() }
+        // It holds the country, whose folder goes with it.
+        country.witness = nil
         let elapsed = ContinuousClock.now - began
         return Outcome(
             plan: plan, failures: country.failures, faults: country.faults, tallies: country.tallies,
