@@ -109,28 +109,28 @@ package struct HubService: Sendable {
         func refused(_ reason: String) -> ScopeStanding {
             ScopeStanding(scope: hello.scope, received: 0, merged: 0, logEnd: 0, refused: reason)
         }
-        let known = try await home.database.read { try Acquaintance($0, hello, scope, site) }
+        // The inbox first: what it holds may be merged already when the store is asked, never the other way.
+        let (head, heard) = try home.inbox.standing(scope, site.site)
+        var known = try await home.database.read { try Acquaintance($0, hello, scope, site) }
         if let reason = try await introduce(scope, hello.school, site, known.refusal) {
             return reason == "unknown"
                 ? ScopeStanding(scope: hello.scope, received: 0, merged: 0, logEnd: 0, unknown: true)
                 : refused(reason)
         }
         if let vouched = hello.vouched { try home.inbox.vouch(scope, site.site, vouched.compactMap { ChainMark($0) }) }
-        let (head, heard) = try home.inbox.standing(scope, site.site)
-        try notePutBack(hello, known, held: head.last, scope, site)
+        if try notePutBack(hello, known, held: head.last, scope, site) {
+            known = try await home.database.read { try Acquaintance($0, hello, scope, site) }
+        }
         if let newer = known.newer, Seq(hello.lastSeq) >= head.last { try await noteClone(site, newer, in: scope) }
         let part = home.inbox.part(scope, site.site, after: head.last)
-        return try await home.database.read { db in
-            let store = try SQLiteScopeStore(db, scope: scope)
-            let isAsNamed = head.last.rawValue == hello.lastSeq && head.chain.base64 == hello.chain
-            var standing = ScopeStanding(
-                scope: hello.scope, received: head.last.rawValue, chain: isAsNamed ? nil : head.chain.base64,
-                merged: try Incarnations.merged(db, store, of: site.site).rawValue, logEnd: store.logEnd.rawValue)
-            standing.partLast = part?.last.rawValue
-            standing.partOffset = part?.offset
-            standing.heard = heard.isEmpty ? nil : heard.map(\.point)
-            return standing
-        }
+        let isAsNamed = head.last.rawValue == hello.lastSeq && head.chain.base64 == hello.chain
+        var standing = ScopeStanding(
+            scope: hello.scope, received: head.last.rawValue, chain: isAsNamed ? nil : head.chain.base64,
+            merged: known.merged.rawValue, logEnd: known.logEnd.rawValue)
+        standing.partLast = part?.last.rawValue
+        standing.partOffset = part?.offset
+        standing.heard = heard.isEmpty ? nil : heard.map(\.point)
+        return standing
     }
 
     /// What the store says of a child and its hello, in one look: most hellos find nothing new and shall cost no more.
@@ -144,6 +144,9 @@ package struct HubService: Sendable {
         let newer: SiteID?
         /// Those born before it, where a hub that was put back may still wait for a word on what they sent.
         let older: [SiteID]
+        /// Of a scope that is not known here yet: nothing.
+        let merged: Seq
+        let logEnd: Position
 
         init(_ db: Database, _ hello: ScopeHello, _ scope: ScopeID, _ site: KnownSite) throws {
             refusal = try HubService.mayName(scope, site, db)
@@ -151,6 +154,9 @@ package struct HubService: Sendable {
             survives = try hello.made.map { try LogMark.survives(db, scope, $0) } ?? true
             newer = try Incarnations.newer(db, than: site.site)
             older = epoch > 1 ? try Incarnations.older(db, than: site.site) : []
+            let store = refusal == nil ? try SQLiteScopeStore(db, scope: scope) : nil
+            merged = try store.map { try Incarnations.merged(db, $0, of: site.site) } ?? .none
+            logEnd = store?.logEnd ?? .none
         }
     }
 

@@ -92,14 +92,17 @@ enum LogMark {
 
 extension HubService {
     /// A child that knows of more than there is here shows that this hub was put back. One of an older epoch tells nothing new.
-    func notePutBack(_ hello: ScopeHello, _ known: Acquaintance, held: Seq, _ scope: ScopeID, _ site: KnownSite) throws {
+    ///
+    /// - Returns: whether it did.
+    func notePutBack(_ hello: ScopeHello, _ known: Acquaintance, held: Seq, _ scope: ScopeID, _ site: KnownSite) throws -> Bool {
         // Another process of this home may have started one.
         home.set(epoch: known.epoch)
-        guard let epoch = hello.epoch, epoch > 0, epoch >= home.epoch else { return }
+        guard let epoch = hello.epoch, epoch > 0, epoch >= home.epoch else { return false }
         let received = Seq(hello.received ?? 0)
-        if try epoch > home.epoch || !known.survives || received > held || hasForgotten(scope, [(site.site, received)] + known.older.map { ($0, Seq(.max)) }) {
-            try home.startEpoch(above: epoch)
-        }
+        let isLost = try epoch > home.epoch || !known.survives || received > held
+            || hasForgotten(scope, [(site.site, received)] + known.older.map { ($0, Seq(.max)) })
+        if isLost { try home.startEpoch(above: epoch) }
+        return isLost
     }
 
     /// A child of this hub's own epoch has agreed in it on what it and its older incarnations had sent. If that waits for its word still, the
