@@ -19,7 +19,6 @@ package final class HomeLock {
         guard flock(file, LOCK_EX | LOCK_NB) == 0 else {
             var text = [UInt8](repeating: 0, count: 20)
             let count = max(0, pread(file, &text, text.count, 0))
-            close(file)
             let pid = String(decoding: text.prefix(count), as: UTF8.self)
             throw Failure(
                 .busy, "Another `\(name)` is under way on \(home) (process \(pid)).",
@@ -30,5 +29,6 @@ package final class HomeLock {
         _ = pwrite(file, pid, pid.count, 0)
     }
 
+    /// After a refusal too: the object is whole by then. Closed twice, it may be another's file, a database's say, that is closed.
     deinit { close(file) }
 }
