@@ -17,8 +17,9 @@ import Testing
         let form: Form
         let row: RowID
 
-        init(_ nodes: [String] = ["A1", "A2"]) async throws {
-            world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: nodes)
+        /// - Parameter copied: hubs of which a copy is taken before anyone joins.
+        init(_ nodes: [String] = ["A1", "A2"], copied: [String] = []) async throws {
+            world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: nodes, copied: copied)
             (form, row) = try world.node(nodes[0]).addExamples(author: "初始数据", school: "A")["general.student.attribute"]!
             try await world.settle()
         }

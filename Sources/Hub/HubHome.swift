@@ -168,11 +168,33 @@ package final class HubHome: Sendable {
             .flatMap { WireJSON.decode(SchoolInfo.self, from: Array($0.utf8)) }
     }
 
-    /// The scope of a school by its code; nil when this hub has none of that code.
+    /// The scope of a school by its code, or as it is written itself; nil when this hub has none of that code.
+    ///
+    /// - Throws: `Failure(.refused)` when several schools in use have the code.
     static func scope(_ db: Database, school code: String) throws -> ScopeID? {
-        try Int64.fetchOne(
-            db, sql: "SELECT scope FROM zz_scope WHERE json_extract(school, '$.code') = ?", arguments: [code]
-        ).map { ScopeID(key: $0) }
+        if let scope = ScopeID(code), try school(db, scope) != nil { return scope }
+        let known = try scopes(db, school: code)
+        guard known.count > 1 else { return known.first }
+        let used = try known.filter { try isInUse(db, $0) }
+        guard used.count > 1 else { return used.first ?? known.first }
+        throw Failure(
+            .refused, "\(used.count) schools here have the code \(code): scopes \(used.map(\.description).joined(separator: ", ")).",
+            next: "Name the one that is meant by its scope in place of the code; `zzsync hub sites` shows who is in which.")
+    }
+
+    /// Several where a school was invited anew while this hub, put back from a backup, knew nothing of its scope.
+    static func scopes(_ db: Database, school code: String) throws -> [ScopeID] {
+        try Int64.fetchAll(db, sql: "SELECT scope FROM zz_scope WHERE json_extract(school, '$.code') = ? ORDER BY scope", arguments: [code])
+            .map { ScopeID(key: $0) }
+    }
+
+    /// Whether anybody has joined a scope, or written in it.
+    static func isInUse(_ db: Database, _ scope: ScopeID) throws -> Bool {
+        try Bool.fetchOne(
+            db,
+            sql: """
+                SELECT EXISTS (SELECT 1 FROM zz_site WHERE scope = ?1) OR EXISTS (SELECT 1 FROM zz_extent WHERE scope = ?1 AND length(rows) > 0)
+                """, arguments: [scope.key])!
     }
 
     /// The scope of a school by its code.

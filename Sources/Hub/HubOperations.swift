@@ -36,6 +36,8 @@ package struct HubStatus: Codable, Sendable {
     package var parent: String?
     package var schools: Int
     package var sites: Int
+    /// Of these, enrolled again by their own statements.
+    package var returnedSites: Int
     /// Segments received and not merged yet.
     package var waiting: Int
     package var quarantined: Int
@@ -45,7 +47,8 @@ package struct HubStatus: Codable, Sendable {
     package var cells: [String: Int]
 
     enum CodingKeys: String, CodingKey {
-        case hub, epoch, parent, schools, sites, waiting, quarantined, findings, cells, openCases = "open_cases"
+        case hub, epoch, parent, schools, sites, waiting, quarantined, findings, cells
+        case returnedSites = "returned_sites", openCases = "open_cases"
     }
 }
 
@@ -98,6 +101,7 @@ extension HubHome {
             return HubStatus(
                 hub: identity, epoch: epoch, parent: parent.map { "\($0.hubName) \($0.url)" },
                 schools: try count("SELECT count(*) FROM zz_scope"), sites: try count("SELECT count(*) FROM zz_site"),
+                returnedSites: try count("SELECT count(*) FROM zz_site WHERE returned_at IS NOT NULL"),
                 waiting: try inbox.waitingCount(), quarantined: try inbox.quarantined().count,
                 openCases: try count("SELECT count(*) FROM zz_case WHERE closed_at IS NULL"),
                 findings: try count("SELECT count(*) FROM zz_finding"), cells: cells)

@@ -15,8 +15,10 @@ package struct Invitations {
     private static let validDaysMax = 3_650
 
     /// Invites a school: the first invite of a code gives the school its scope, later ones join the same.
+    ///
+    /// - Parameter wanted: the scope that a home of the school has already, where this hub was put back from a backup that may not know it.
     package func school(
-        _ school: SchoolInfo, address: HubAddress, pin: String?, insecure: Bool, days: Int = Self.validDays
+        _ school: SchoolInfo, scope wanted: ScopeID? = nil, address: HubAddress, pin: String?, insecure: Bool, days: Int = Self.validDays
     ) throws(Failure) -> Invite {
         let schoolTypes = home.catalogue.codeSets["school_type"]
         guard schoolTypes?.name(of: school.type) != nil else {
@@ -29,14 +31,14 @@ package struct Invitations {
                 .usage, "'\(school.code)' is no school code.", next: "A school code (学校标识码) has 10 digits.")
         }
         return try write { db in
-            let scope: ScopeID
-            if let known = try HubHome.scope(db, school: school.code) {
-                scope = known
-            } else {
-                scope = ScopeID(UInt64.random(in: 1...UInt64(Int64.max)))
-                try db.execute(
-                    sql: "INSERT INTO zz_scope (scope, school) VALUES (?, ?)",
-                    arguments: [scope.key, String(decoding: WireJSON.encode(school), as: UTF8.self)])
+            let scope = try wanted ?? HubHome.scope(db, school: school.code) ?? ScopeID(UInt64.random(in: 1...UInt64(Int64.max)))
+            try db.execute(
+                sql: "INSERT OR IGNORE INTO zz_scope (scope, school) VALUES (?, ?)",
+                arguments: [scope.key, String(decoding: WireJSON.encode(school), as: UTF8.self)])
+            guard try HubHome.school(db, scope)?.code == school.code else {
+                throw Failure(
+                    .refused, "Scope \(scope) is another school's here.",
+                    next: "Compare `zzsync hub sites` with `zzsync status --json` at the school.")
             }
             return try record(
                 db, .school(school, scope: scope), scope: scope, label: "\(school.code) \(school.name)", address: address,

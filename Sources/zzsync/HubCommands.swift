@@ -10,7 +10,7 @@ struct HubCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "hub", abstract: "A hub: collects from schools and hubs below, decides cases, forwards upward.",
         subcommands: [
-            HubInit.self, HubServe.self, HubInvite.self, HubJoin.self, HubSchools.self, HubStatusCommand.self,
+            HubInit.self, HubServe.self, HubInvite.self, HubJoin.self, HubSchools.self, HubSites.self, HubStatusCommand.self,
             HubFindings.self, HubQuarantine.self, HubConflicts.self, HubPut.self, HubImport.self,
             HubCompare.self, HubPolicies.self, HubRequests.self, HubForward.self, HubDigest.self,
         ])
@@ -120,6 +120,7 @@ struct HubInvite: ParsableCommand {
     @Option(help: "The school's type.") var type = "vocational_continuing"
     @Option(help: "Name of the school or hub.") var name: String
     @Option(help: "Region, six digits (GB/T 2260).") var region: String?
+    @Option(help: "The scope that a home of the school names, should this hub have forgotten it (16 digits).") var scope: String?
     @Option(help: "Code of a hub below.") var hub: String?
     @Option(help: "Level of the hub below.") var level = "province"
     @Option(help: "Address that the invite names; default: where this hub listens now.") var url: String?
@@ -137,8 +138,12 @@ struct HubInvite: ParsableCommand {
         let invite: Invite
         switch (school, hub) {
         case (let school?, nil):
+            let wanted = try scope.map { text throws(Failure) in
+                if let scope = ScopeID(text) { return scope }
+                throw Failure(.usage, "'\(text)' is no scope.", next: "A scope has 16 hexadecimal digits: `zzsync status --json` at the school shows it.")
+            }
             invite = try invitations.school(
-                SchoolInfo(code: school, name: name, type: type, region: region), address: address, pin: pin,
+                SchoolInfo(code: school, name: name, type: type, region: region), scope: wanted, address: address, pin: pin,
                 insecure: insecureHttp, days: days)
         case (nil, let hub?):
             invite = try invitations.hub(
@@ -193,6 +198,27 @@ struct HubSchools: ParsableCommand {
     }
 }
 
+struct HubSites: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "sites", abstract: "List who is enrolled, and who came back after this hub was put back from a backup of before.")
+    @OptionGroup var options: Options
+
+    func run() throws {
+        let sites = try options.openHub().sites()
+        if options.json { return Terminal.json(["sites": sites]) }
+        for site in sites {
+            let place = site.school.map { "school \($0) scope \(site.scope!)" } ?? "hub"
+            var line = "\(site.site)\t\(place)\t\(site.label)\tenrolled \(Terminal.time(site.enrolledAt))\tlast seen \(Terminal.time(site.lastSeen))"
+            if let revoked = site.revokedAt { line += "\trevoked \(Terminal.time(revoked))" }
+            if let returned = site.returnedAt {
+                line += "\tenrolled again by its own statement \(Terminal.time(returned))\(site.remark.map { ": \($0)" } ?? "")"
+            }
+            Terminal.line(line)
+        }
+        Terminal.line("\(sites.count) sites.")
+    }
+}
+
 struct HubStatusCommand: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "status", abstract: "Where this hub stands.")
     @OptionGroup var options: Options
@@ -202,7 +228,8 @@ struct HubStatusCommand: ParsableCommand {
         if options.json { return Terminal.json(status) }
         Terminal.line("Hub        \(status.hub.code) \(status.hub.name) (\(status.hub.level)), epoch \(status.epoch)")
         Terminal.line("Parent     \(status.parent ?? "none")")
-        Terminal.line("Schools    \(status.schools), \(status.sites) sites")
+        let returned = status.returnedSites > 0 ? ", \(status.returnedSites) of them enrolled again by their own statements (`zzsync hub sites`)" : ""
+        Terminal.line("Schools    \(status.schools), \(status.sites) sites\(returned)")
         Terminal.line("Segments   \(status.waiting) wait for the merge, \(status.quarantined) in quarantine")
         Terminal.line("Open       \(status.openCases) cases, \(status.findings) findings")
         let cells = status.cells

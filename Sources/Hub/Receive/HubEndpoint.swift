@@ -58,6 +58,10 @@ package struct HubEndpoint: Sendable {
 
     private func dispatch(_ request: WireRequest, _ path: Path) async throws -> [UInt8]? {
         if request.method == .post, request.target == WirePath.enrol { return try await enrol(request) }
+        if request.method == .post, request.target == WirePath.enrolledAgain {
+            try await enrolAgain(request)
+            return nil
+        }
         let site = try await authenticate(request)
         switch (request.method, path.parts.first) {
         case (.post, "hello"):
@@ -105,6 +109,16 @@ package struct HubEndpoint: Sendable {
             signature.site == PublicKeys.site(ofSigningKey: Array(key))
         else { throw WireError(.malformed, "the enrolment is not signed with its own key") }
         return WireJSON.encode(try await service.enrol(enrolment))
+    }
+
+    private func enrolAgain(_ request: WireRequest) async throws {
+        guard let enrolment = WireJSON.decode(SignedEnrolment.self, from: request.body)?.proved(by: service.home.keys.publicKeys),
+            let keys = enrolment.keys
+        else { throw WireError(.malformed, "this is no statement of enrolment that this hub has signed") }
+        guard let signature = signature(request), signature.site == keys.site,
+            signature.isValid(method: "POST", target: request.target, body: request.body, signingKey: keys.signing)
+        else { throw WireError(.unauthenticated, "the statement of enrolment of site \(keys.site) is not shown by that site") }
+        try await service.enrolAgain(enrolment, keys)
     }
 
     // MARK: uploads
@@ -179,7 +193,7 @@ package struct HubEndpoint: Sendable {
             throw WireError(.unauthenticated, "the request is not signed by a site")
         }
         guard let site = try await service.site(signature.site) else {
-            throw WireError(.unauthenticated, "site \(signature.site) is not enrolled at this hub")
+            throw WireError(.notEnrolled, "site \(signature.site) is not enrolled at this hub")
         }
         guard !site.isRevoked else { throw WireError(.unauthenticated, "site \(signature.site) was revoked") }
         guard

@@ -49,7 +49,7 @@ package struct HubService: Sendable {
         }
         let hash = Data(SHA256.hash(data: Data(request.token.utf8)))
         let now = now()
-        let scope = try await home.database.write { db -> ScopeID? in
+        let (scope, school) = try await home.database.write { db -> (ScopeID?, SchoolInfo?) in
             guard let invite = try Row.fetchOne(db, sql: "SELECT * FROM zz_invite WHERE token_hash = ?", arguments: [hash]) else {
                 throw WireError(.invite, "this invite is unknown here")
             }
@@ -72,12 +72,17 @@ package struct HubService: Sendable {
                     keys.site.key, invite["scope"] as Int64?, String(request.label.prefix(200)), Data(keys.signing),
                     Data(keys.agreement), now,
                 ])
-            return (invite["scope"] as Int64?).map { ScopeID(key: $0) }
+            let scope = (invite["scope"] as Int64?).map { ScopeID(key: $0) }
+            return (scope, try scope.flatMap { try HubHome.school(db, $0) })
         }
+        try await home.refreshEpoch()
         let own = home.keys.publicKeys
+        let enrolment = Enrolment(
+            hub: own.site, epoch: home.epoch, keys: keys, label: String(request.label.prefix(200)), scope: scope, school: school, invite: hash,
+            enrolledAt: now)
         return EnrolReply(
             hubSite: own.site.description, hubSigningKey: own.signingBase64, hubAgreementKey: own.agreementBase64,
-            hubName: home.identity.name, epoch: home.epoch, scope: scope?.description)
+            hubName: home.identity.name, epoch: home.epoch, scope: scope?.description, enrolment: enrolment.signed(by: home.keys))
     }
 
     // MARK: hello

@@ -122,7 +122,7 @@ enum Incarnations {
     static func enrolAgain(_ db: Database, known: [KnownIncarnation]) throws {
         for one in known {
             let isKnown = try Bool.fetchOne(db, sql: "SELECT EXISTS (SELECT 1 FROM zz_site WHERE site = ?)", arguments: [one.asked.key])!
-            // Its replica was enrolled after the copy: it has to come with an invite again.
+            // Its replica was enrolled after the copy: it has to show its statement first.
             guard isKnown, try family(db, one.parent) == family(db, one.asked) else { continue }
             try enrol(db, one.keys, asked: one.asked, parent: one.parent, now: try ReplicaDatabase.now(db))
             for (scope, head) in one.points { _ = try record(db, scope, one.keys.site, parent: one.parent, head) }

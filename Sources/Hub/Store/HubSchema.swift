@@ -83,6 +83,8 @@ package enum HubSchema {
           signing_key BLOB NOT NULL,
           agreement_key BLOB NOT NULL,
           enrolled_at INT NOT NULL,
+          returned_at INT,                      -- enrolled again by its own statement: this hub had been put back to before it joined
+          remark TEXT,                          -- what was found then
           revoked_at INT,
           last_seen INT
         ) STRICT, WITHOUT ROWID;

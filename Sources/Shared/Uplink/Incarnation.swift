@@ -149,14 +149,25 @@ extension SyncSession {
         let keys = try Incarnation.prepare(replica.keysPath)
         let own = replica.keys.site
         let predecessor = try await read { try Incarnation.site($0) ?? own }
-        do throws(Failure) {
-            try await introduce(keys, after: predecessor, by: client)
-        } catch {
-            guard client.lastRefusal?.code == .unauthenticated, try await introduce(knownBefore: keys) else { throw error }
-        }
+        try await introduce(keys, after: predecessor)
         KillPoint.reach("incarnation.commit", in: replica.directory)
         try Incarnation.promote(keys, over: replica.keys, home: replica.directory, path: replica.keysPath)
         return SyncSession(replica: replica.succeeded(by: keys), client: client.signing(with: keys), hub: hub, now: now)
+    }
+
+    /// By the present keys, or those of an incarnation that the parent knows.
+    ///
+    /// - Parameter isShown: the parent has enrolled this replica again already.
+    private func introduce(_ keys: SiteKeys, after predecessor: SiteID, isShown: Bool = false) async throws(Failure) {
+        do throws(Failure) {
+            try await introduce(keys, after: predecessor, by: client)
+        } catch {
+            guard isUnknown else { throw error }
+            if try await introduce(knownBefore: keys) { return }
+            guard !isShown else { throw error }
+            try await enrolAgain()
+            try await introduce(keys, after: predecessor, isShown: true)
+        }
     }
 
     /// A parent that was put back may not know this incarnation, but one before it: that one's keys introduce `keys`.
@@ -169,7 +180,7 @@ extension SyncSession {
                 try await introduce(keys, after: old.site, by: line)
                 return true
             } catch {
-                guard line.lastRefusal?.code == .unauthenticated else { throw error }
+                guard line.lastRefusal?.code == .notEnrolled else { throw error }
             }
         }
         return false

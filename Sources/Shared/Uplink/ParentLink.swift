@@ -43,7 +43,8 @@ package struct ParentLink: Codable, Sendable {
 
     /// Uses the one-time invite for the replica in `home`.
     ///
-    /// Interrupted anywhere, it can be repeated: the keys are saved first, and a hub answers the same site again.
+    /// Interrupted anywhere, it can be repeated: the keys are saved first, and a hub answers the same site again. A home that has had
+    /// several incarnations enrols an older one, which then introduces the present: what that one inherits is signed again.
     ///
     /// - Returns: the hub's answer; the caller stores the scope and then calls `save`.
     package static func enrol(
@@ -52,7 +53,8 @@ package struct ParentLink: Codable, Sendable {
         let path = keysPath(home)
         let keys: SiteKeys
         if FileManager.default.fileExists(atPath: path) {
-            keys = try SiteKeys.load(from: path)
+            let present = try SiteKeys.load(from: path)
+            keys = Incarnation.older(path).first ?? present
         } else {
             keys = SiteKeys()
             try keys.save(to: path)
@@ -66,6 +68,7 @@ package struct ParentLink: Codable, Sendable {
             EnrolRequest(
                 token: invite.token, signingKey: keys.publicKeys.signingBase64,
                 agreementKey: keys.publicKeys.agreementBase64, label: label))
+        try reply.enrolment?.save(home)
         var joined = link
         joined.hubName = reply.hubName
         return (joined, reply, keys)

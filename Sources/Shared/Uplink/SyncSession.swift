@@ -140,12 +140,18 @@ package struct SyncSession: Sendable {
 
     // MARK: hello
 
-    private func hello(_ scopes: [ScopeID]) async throws(Failure) -> [ScopeID: ScopeStanding] {
+    /// - Parameter isShown: the parent has enrolled this replica again already.
+    private func hello(_ scopes: [ScopeID], isShown: Bool = false) async throws(Failure) -> [ScopeID: ScopeStanding] {
         var standings: [ScopeID: ScopeStanding]
         do throws(Failure) {
             standings = try await hello(scopes, describing: false)
         } catch {
-            guard client.lastRefusal?.code == .unauthenticated, try await introduce(knownBefore: replica.keys) else { throw error }
+            guard isUnknown else { throw error }
+            if try await !introduce(knownBefore: replica.keys) {
+                guard !isShown else { throw error }
+                try await enrolAgain()
+                return try await hello(scopes, isShown: true)
+            }
             standings = try await hello(scopes, describing: false)
         }
         let unknown = standings.filter { $0.value.unknown == true }.map(\.key)

@@ -75,6 +75,12 @@ extension HubClient {
         return reply
     }
 
+    /// Shows the hub its own statement that it has enrolled this client's site.
+    package func enrolAgain(_ shown: SignedEnrolment) async throws(Failure) {
+        _ = try await call(
+            WireRequest(.post, WirePath.enrolledAgain, headers: ["Content-Type": "application/json"], body: WireJSON.encode(shown)))
+    }
+
     package func hello(_ request: HelloRequest) async throws(Failure) -> HelloReply {
         try await json(.post, WirePath.hello, request, as: HelloReply.self)
     }
@@ -329,6 +335,8 @@ extension HubClient {
             Failure(
                 .refusedByPeer, said,
                 next: "Ask the hub's operator whether this site was revoked; if so, join again with a new invite.")
+        case .notEnrolled:
+            Failure(.refusedByPeer, said, next: "Nothing is lost: sync again, and ask the hub's operator if it stays.")
         case .invite:
             Failure(.refusedByPeer, said, next: "Ask the hub's operator for a new invite.")
         case .malformed, .forbidden, .notFound, .badSegment, .tooLarge:

@@ -47,8 +47,11 @@ package struct EnrolReply: Codable, Sendable {
     package var epoch: Int
     /// The school's scope; nil when a hub enrolled.
     package var scope: String?
+    /// For the day on which the hub has forgotten this; an older hub gives none.
+    package var enrolment: SignedEnrolment?
     package init(
-        hubSite: String, hubSigningKey: String, hubAgreementKey: String, hubName: String, epoch: Int, scope: String?
+        hubSite: String, hubSigningKey: String, hubAgreementKey: String, hubName: String, epoch: Int, scope: String?,
+        enrolment: SignedEnrolment? = nil
     ) {
         self.hubSite = hubSite
         self.hubSigningKey = hubSigningKey
@@ -56,6 +59,7 @@ package struct EnrolReply: Codable, Sendable {
         self.hubName = hubName
         self.epoch = epoch
         self.scope = scope
+        self.enrolment = enrolment
     }
 }
 
@@ -304,8 +308,10 @@ package struct ErrorReply: Codable, Sendable {
 package enum WireCode: String, Codable, Sendable {
     /// The request or its signature cannot be read.
     case malformed
-    /// Unknown site, wrong signature.
+    /// A revoked site, a wrong signature.
     case unauthenticated
+    /// A site that this hub does not know: it may know one before it, or have forgotten it.
+    case notEnrolled
     /// A known site asks for what is not its own.
     case forbidden
     /// The invite is unknown, used or expired.
@@ -325,7 +331,7 @@ package enum WireCode: String, Codable, Sendable {
     package var httpStatus: Int {
         switch self {
         case .malformed, .badSegment: 400
-        case .unauthenticated: 401
+        case .unauthenticated, .notEnrolled: 401
         case .forbidden, .invite: 403
         case .notFound: 404
         case .outOfChain, .wrongOffset: 409
@@ -377,6 +383,8 @@ package struct Receipt: Codable, Sendable {
 package enum WirePath {
     package static let hello = "/v1/hello"
     package static let enrol = "/v1/enrol"
+    /// Shows a `SignedEnrolment`: signed, like every request, with the key that stands in it.
+    package static let enrolledAgain = "/v1/enrolled-again"
     package static let incarnation = "/v1/incarnation"
     /// - Parameter bytes: the whole segment; its mark keeps two apart that two copies of one home have numbered alike.
     package static func segment(_ scope: ScopeID, _ site: SiteID, _ first: Seq, _ last: Seq, _ bytes: [UInt8]) -> String {

@@ -34,8 +34,10 @@ final class World {
     private(set) var nodes: [String: NodeHome] = [:]
     private(set) var hubs: [String: Tier] = [:]
 
+    /// - Parameter copied: hubs of which a copy is taken before anyone joins.
     init(
-        catalogue: Catalogue, nodes names: [String], policies: PolicyBook = PolicyBook(), versions: [String: Catalogue] = [:]
+        catalogue: Catalogue, nodes names: [String], policies: PolicyBook = PolicyBook(), versions: [String: Catalogue] = [:],
+        copied: [String] = []
     ) async throws {
         self.catalogue = catalogue
         self.versions = versions
@@ -46,8 +48,9 @@ final class World {
                 try HubHome.create(
                     "\(folder)/\(name)", catalogue: version(name), identity: HubIdentity(level: level, code: code, name: name), policies: policies))
         }
+        for name in copied { try backup(name) }
         try await joinHubs()
-        for name in names { nodes[name] = try await makeNode(name) }
+        for name in names { try await join(name) }
     }
 
     private func open(_ name: String, _ home: HubHome) {
@@ -64,18 +67,31 @@ final class World {
             Invite.ChildHub(code: "41", level: "province", name: "province"), address: address, pin: nil, insecure: false)
         let client = HubClient(
             DirectTransport(endpoint: ministry.endpoint), keys: province.home.keys, hub: ministry.home.keys.publicKeys, label: "ministry")
-        _ = try await client.enrol(enrolment(invite, province.home.keys, "province"))
+        try await client.enrol(enrolment(invite, province.home.keys, "province")).enrolment?.save(province.home.directory)
     }
 
     /// The first letter of a node's name is its school.
-    private func makeNode(_ name: String) async throws -> NodeHome {
+    private func school(of name: String) -> SchoolInfo {
         let letter = String(name.prefix(1))
         let digit = letter.utf8.first! - UInt8(ascii: "A") + 1
-        let school = SchoolInfo(code: "36419900\(digit < 10 ? "0" : "")\(digit)", name: "学校\(letter)", type: "vocational_continuing", region: "410102")
-        let node = try NodeHome.create("\(folder)/\(name)", catalogue: version(name), school: school)
+        return SchoolInfo(code: "36419900\(digit < 10 ? "0" : "")\(digit)", name: "学校\(letter)", type: "vocational_continuing", region: "410102")
+    }
+
+    /// An invite of the province for the school of a node.
+    func invite(_ name: String) throws -> Invite {
+        try Invitations(hub("province")).school(school(of: name), address: try HubAddress("http://127.0.0.1"), pin: nil, insecure: false)
+    }
+
+    /// Makes a node, which joins the province.
+    ///
+    /// - Parameter invite: nil lets the province write one.
+    func join(_ name: String, with invite: Invite? = nil) async throws {
+        nodes[name] = try await makeNode(name, invite ?? self.invite(name))
+    }
+
+    private func makeNode(_ name: String, _ invite: Invite) async throws -> NodeHome {
+        let node = try NodeHome.create("\(folder)/\(name)", catalogue: version(name), school: school(of: name))
         let province = hubs["province"]!
-        let invite = try Invitations(province.home).school(
-            school, address: try HubAddress("http://127.0.0.1"), pin: nil, insecure: false)
         let keys = SiteKeys()
         try keys.save(to: ParentLink.keysPath(node.directory))
         let client = HubClient(
@@ -84,6 +100,7 @@ final class World {
         guard let scope = reply.scope.flatMap({ ScopeID($0) }) else {
             throw Failure(.damaged, "The province gave \(name) no scope.", next: "Report this as a bug.")
         }
+        try reply.enrolment?.save(node.directory)
         try await node.adopt(scope)
         return node
     }

@@ -197,7 +197,9 @@ struct Plan: Sendable {
         let parent = site.parent!
         let client = HubClient(
             DirectTransport(endpoint: parent.hub!.endpoint), keys: site.keys, hub: parent.keys.publicKeys, label: parent.name)
-        return try await client.enrol(site.enrolment(invite.token))
+        let reply = try await client.enrol(site.enrolment(invite.token))
+        try reply.enrolment?.save(site.fuse.directory)
+        return reply
     }
 
     // MARK: processes that end
