@@ -102,8 +102,7 @@ struct MemoryStore: ScopeStore {
 
     mutating func save(_ changed: [MergeRow]) {
         for var row in changed {
-            row.overwritten = []
-            row.moved = false
+            (row.overwritten, row.rulings, row.moved) = ([], [], false)     // what happened to it is told once
             packed(&row)
             rows[row.id] = row
         }
@@ -140,6 +139,9 @@ struct MemoryStore: ScopeStore {
         numbers[by] = Int64(stamps.count - 1)
         return numbers[by]!
     }
+
+    /// A mutant's: the product keeps its dead.
+    mutating func forget(_ id: RowID) { rows[id] = nil }
 
     mutating func append(_ extent: Extent, upTo: Position) {
         logEnd = upTo

@@ -115,6 +115,8 @@ struct ModelHistory {
         case "R": replica.restore(as: words[0])
         default: preconditionFailure("the model printed a step that is not known here: \(letter)")
         }
+        guard !mutants.isDisjoint(with: [.collect, .collectLate]) else { return }
+        for hub in replicas.values where !hub.isNode { hub.collect(replicas.values.filter { $0.parent === hub }) }
     }
 
     // MARK: comparing

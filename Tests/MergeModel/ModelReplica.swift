@@ -18,6 +18,8 @@ final class ModelReplica {
     var store = MemoryStore()
     var held: [RowID: HeldCells] = [:]
     var sealed = Position.none
+    /// The cursor when something of a row came to be held; a mutant seals with it.
+    private var heldSince: [RowID: Position] = [:]
     var kin: [SiteID: (site: SiteID, limit: Position)] = [:]
     /// Rows that break a rule or are not released.
     var invalid: Set<RowID> = []
@@ -121,9 +123,9 @@ final class ModelReplica {
     // MARK: up
 
     func seal() {
-        var builder = SegmentBuilder()
-        if isNode { sealMarks(&builder) } else if parent != nil { sealRows(&builder) }
-        link.seal(&builder)
+        var builders: [Position: SegmentBuilder] = [:]
+        if isNode { sealMarks(&builders[link.cursor, default: SegmentBuilder()]) } else if parent != nil { sealRows(&builders) }
+        for cursor in builders.keys.sorted() { link.seal(&builders[cursor]!, cursor: cursor) }
     }
 
     private func sealMarks(_ builder: inout SegmentBuilder) {
@@ -137,14 +139,17 @@ final class ModelReplica {
         marks = [:]
     }
 
-    private func sealRows(_ builder: inout SegmentBuilder) {
+    /// - Parameter builders: by the cursor with which they are sealed: one, but for the tests' mistake.
+    private func sealRows(_ builders: inout [Position: SegmentBuilder]) {
         for id in store.rows.keys.sorted() {
             let row = store.row(id)!
             let dirty = row.dirtyCells(held: held[id] ?? HeldCells(), after: sealed)
             let (changes, rest) = row.forward(
                 dirty, invalid: invalid.contains(id), deleteUnjudged: link.isDeleteUnjudged(id))
+            let cursor = mutants.contains(.heldCursor) ? min(heldSince[id] ?? link.cursor, link.cursor) : link.cursor
+            heldSince[id] = rest.isEmpty ? nil : cursor
             for change in changes {
-                builder.add(form: form, row: id, life: change.life, mask: change.mask, stamp: change.stamp) {
+                builders[cursor, default: SegmentBuilder()].add(form: form, row: id, life: change.life, mask: change.mask, stamp: change.stamp) {
                     $1.append(row.values[$0])
                 }
             }
@@ -177,7 +182,7 @@ final class ModelReplica {
     // MARK: down
 
     func pull(upTo: Position) {
-        seal()
+        if !mutants.contains(.lateSeal) { seal() }
         let parent = parent!
         let merged = max(link.merged, parent.store.merged(of: site, upTo: upTo))
         if epoch > 0 {
@@ -208,7 +213,7 @@ final class ModelReplica {
     private func applyToTable(_ changes: FormChanges, _ merged: Seq) {
         for index in 0..<changes.count {
             let id = changes.rows[index]
-            let pending = link.pending(id, mergedUpTo: merged, mutants: mutants)
+            let pending = pending(id, merged)
             let decision = NodeRowPull.decide(
                 life: changes.life[index], mask: changes.masks[index], present: table[id] != nil, pending: pending)
             switch decision {
@@ -234,8 +239,8 @@ final class ModelReplica {
             row.mutants = mutants
             row.position = next
             var pull = RowPull(
-                row: row, held: held[id] ?? HeldCells(), pending: link.pending(id, mergedUpTo: merged, mutants: mutants),
-                site: site, context: JudgeContext(hub: name, now: 0), reachesEnd: reachesEnd)
+                row: row, held: held[id] ?? HeldCells(), pending: pending(id, merged), site: site, context: JudgeContext(hub: name, now: 0),
+                reachesEnd: reachesEnd)
             pull.apply(changes, index..<end, stamps: stamps)
             held[id] = pull.held.isEmpty ? nil : pull.held
             if pull.row.moved || pull.learned { store.save([pull.row]) }
@@ -243,6 +248,28 @@ final class ModelReplica {
             index = end
         }
         if next > store.logEnd.next(inEpoch: epoch) { store.append(Extent(), upTo: next.advanced(by: -1)) }
+    }
+
+    /// What waits for the parent; what a mutant has not sealed waits beside it.
+    private func pending(_ id: RowID, _ merged: Seq) -> Pending {
+        var pending = link.pending(id, mergedUpTo: merged, mutants: mutants)
+        guard mutants.contains(.lateSeal) else { return pending }
+        if let mark = marks[id] { pending.add(fields: form.closure(mark.mask), life: mark.life) }
+        if let row = store.row(id) { pending.add(fields: dirty(row).fields, life: dirty(row).life ? row.life : .unchanged) }
+        return pending
+    }
+
+    /// A mutant forgets rows that are dead and settled once every child has heard of it.
+    func collect(_ children: [ModelReplica]) {
+        for row in store.rows.values where row.life == .dead && row.rowCase == nil && row.cases.isEmpty && !dirty(row).life {
+            let isOwed = link.pending(row.id, mergedUpTo: link.merged).life || link.isDeleteUnjudged(row.id)
+            let end = row.lifeCell.written
+            let isAwaited = children.contains { child in
+                let waits = child.link.outbox.contains { $0.cursor < end && $0.last > store.merged(of: child.site) }
+                return child.link.cursor < end || mutants.contains(.collectLate) && waits
+            }
+            if !isOwed, !isAwaited { store.forget(row.id) }
+        }
     }
 
     // MARK: a node restored from its backup

@@ -48,7 +48,7 @@ struct ModelUplink {
     private var unsettled: [(seq: Seq, row: RowID, mask: FieldMask, life: Life)] = []
 
     /// Puts what was collected into the outbox, as `Sealer` does.
-    mutating func seal(_ builder: inout SegmentBuilder) {
+    mutating func seal(_ builder: inout SegmentBuilder, cursor: Position) {
         guard let body = builder.take() else { return }
         let first = nextSeq
         for changes in body.forms {

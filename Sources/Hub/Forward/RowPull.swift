@@ -147,7 +147,7 @@ struct RowPull {
         } else if row.cases[group] != nil {
             row.dispute(group, candidate)
             learn(\.cells[group], placement, mine: false)
-        } else if same {
+        } else if same, !row.mutants.contains(.echo) {
             if isHeld || !isPending { learn(\.cells[group], placement, mine: mine) }
         } else if isHeld {
             // At or before the base: this value was made over it.

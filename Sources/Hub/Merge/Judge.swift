@@ -77,7 +77,7 @@ extension MergeRow {
     }
 
     private mutating func judge(_ group: Int, _ new: [Value], _ change: IncomingChange, _ context: JudgeContext) {
-        if life == .dead, rowCase == nil {
+        if life == .dead, rowCase == nil, !mutants.contains(.deadSilent) {
             // Equal or not: whoever typed it takes the row to be alive, and must be told.
             openRowCase(Candidate(by: change.by, values: [], life: .alive, cursor: change.cursor), context)
         }

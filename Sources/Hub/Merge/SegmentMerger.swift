@@ -152,6 +152,7 @@ struct SegmentMerger {
             let covered = try store.covered(batch.form, row.id, by: site).filter { vouched.contains($0.value) }
             row.dropCovered(&change, firstSeq.advanced(by: index), covered.mapValues(\.seq))
         }
+        if batch.firstSeq != nil, mutants.contains(.markOver) { change.cursor = next }
         let apart = row.apart(change, batch.context)
         row.judge(change, at: next, batch.context)
         if row.moved, let apart { report.apart.append(apart) }

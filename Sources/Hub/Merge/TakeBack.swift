@@ -62,7 +62,7 @@ struct TakeBack<Store: ScopeStore> {
         var row = try store.load(form, [id])[id] ?? MergeRow(form: form, id: id)
         // Where a site numbers anew, nobody below counts as the writer of what it had written before.
         let isHub = placement.writer == context.hub || lives[placement.writer] == .another
-        let writer: Provenance.Writer = isHub ? .hub : .child(placement.writer)
+        let writer: Provenance.Writer = isHub ? mutants.contains(.lentAbove) ? .parent : .hub : .child(placement.writer)
         let groups = form.groups.indices.filter { !(changes.masks[index] & form.groups[$0].mask).isEmpty }
         let claims = !(placement.disputed || placement.disputedAbove) || mutants.contains(.openClaims)
         let taken = try store.taken(form, id, epoch: epoch)

@@ -1,5 +1,5 @@
 // What the tests make wrong on purpose, to show that they would notice: each of these loses writes or lets replicas diverge
-// (Tests/models/whole_model.py counts how often). Nothing outside Tests sets one.
+// (Tests/MergeModel/VariantTests.swift names them all). Nothing outside Tests sets one.
 
 /// A rule of the merge left out or built wrong.
 package struct MergeMutant: OptionSet, Hashable, Sendable {
@@ -41,6 +41,19 @@ package struct MergeMutant: OptionSet, Hashable, Sendable {
     /// A hub that sent a delete forgets which of the dead row's cells never went up.
     package static let deadForgets = Self(rawValue: 1 << 16)
 
+    /// A child pulls before it seals what was written so far.
+    package static let lateSeal = Self(rawValue: 1 << 37)
+    /// A value that merely comes back counts as a new write of the parent.
+    package static let echo = Self(rawValue: 1 << 38)
+    /// What was held is sealed with the cursor of when it came to be held.
+    package static let heldCursor = Self(rawValue: 1 << 39)
+    /// An edit of a dead row opens no case.
+    package static let deadSilent = Self(rawValue: 1 << 40)
+    /// A tombstone goes when every child's cursor has passed it.
+    package static let collect = Self(rawValue: 1 << 41)
+    /// A tombstone goes when every child's cursor has passed it and nothing that was sealed before waits.
+    package static let collectLate = Self(rawValue: 1 << 42)
+
     // Of replicas that were put back (Tests/models/hub_model.py).
     /// Nothing of a lost log is handed back.
     package static let noHandBack = Self(rawValue: 1 << 17)
@@ -70,6 +83,10 @@ package struct MergeMutant: OptionSet, Hashable, Sendable {
     package static let openClaims = Self(rawValue: 1 << 29)
     /// A site is what it was, whatever lost logs had merged of it.
     package static let noChain = Self(rawValue: 1 << 30)
+    /// A change that comes again had seen all that its sender handed back, be it that the sender had passed over it.
+    package static let markOver = Self(rawValue: 1 << 35)
+    /// What comes back and is no child's counts as the parent's, which may have lost it too.
+    package static let lentAbove = Self(rawValue: 1 << 36)
 
     // Of homes that go on with a catalogue that cuts groups differently (DESIGN section 5).
     /// A new group takes its fields' lowest written position.
@@ -83,19 +100,5 @@ package struct MergeMutant: OptionSet, Hashable, Sendable {
 
     package static let regrouped: [(name: String, mutant: MergeMutant)] = [
         ("lowest_position", .lowestPosition), ("kept_writer", .keptWriter), ("cases_closed", .casesClosed), ("switch_unsealed", .switchUnsealed),
-    ]
-
-    package static let restored: [(name: String, mutant: MergeMutant)] = [
-        ("hr_naive", [.noHandBack, .noCut]), ("hr_min", .noHandBack), ("hr_hand", .handBackAtOnce), ("late_hello", .lateHello),
-        ("cut_R", .cutByEnd), ("no_cut", .noCut), ("not_owed", .notOwed), ("no_case", .openClaims), ("whole_seq", .wholeSeq),
-        ("no_reshow", .noReturnShow), ("newer_wins", .newerWins), ("older_wins", .olderWins), ("same_inc", .sameSite),
-        ("same_epoch", .sameEpoch), ("open_claims", .openClaims), ("no_chain", .noChain),
-    ]
-
-    package static let all: [(name: String, mutant: MergeMutant)] = [
-        ("late_ctx", .lateContext), ("pull_over", .pullOver), ("no_hold", .noHold), ("no_case", .noCase), ("shrink", .shrink),
-        ("hold_blind", .holdBlind), ("row_seq", .rowSeq), ("row_max", .rowMax), ("quiet_policy", .quietPolicy),
-        ("life_alone", .lifeAlone), ("no_values", .noValues), ("no_reshow", .noReshow), ("kin_all", .kinAll),
-        ("case_left", .caseLeft), ("revive", .revive), ("reshow_moves", .reshowMoves), ("dead_forgets", .deadForgets),
     ]
 }
