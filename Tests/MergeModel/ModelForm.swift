@@ -53,6 +53,8 @@ struct MemoryStore: ScopeStore {
     private var done: [SiteID: Seq] = [:]
     /// Where each child's changes were merged: (last seq, end of the transaction).
     private(set) var merges: [SiteID: [(seq: Seq, at: Position)]] = [:]
+    /// The same of what was released from quarantine below later changes.
+    private var released: [SiteID: [Position: Seq]] = [:]
     private(set) var counts = CellCounts()
     /// Which life of its hub this is: positions come again after a restore, lives do not.
     var life = 0
@@ -147,9 +149,16 @@ struct MemoryStore: ScopeStore {
         logEnd = upTo
         marks[upTo] = life
         if let (site, seq) = extent.merged { merges[site, default: []].append((seq, upTo)) }
+        if let (site, seq) = extent.released { released[site, default: [:]][upTo] = seq }
     }
 
-    func mergedSeq(of site: SiteID, at position: Position) -> Seq? { merge(at: position).flatMap { $0.site == site ? $0.upTo : nil } }
+    func mergedSeq(of site: SiteID, at position: Position) -> Seq? {
+        if let merge = merge(at: position), merge.site == site { return merge.upTo }
+        return end(of: position).flatMap { released[site]?[$0] }
+    }
+
+    /// Of the transaction that has this position.
+    private func end(of position: Position) -> Position? { marks.keys.filter { $0 >= position }.min() }
 
     // MARK: what comes back from logs that are lost
 
@@ -171,7 +180,7 @@ struct MemoryStore: ScopeStore {
     }
 
     func merge(at position: Position) -> (site: SiteID, upTo: Seq)? {
-        guard let end = marks.keys.filter({ $0 >= position }).min() else { return nil }
+        guard let end = end(of: position) else { return nil }
         // A new incarnation's inherited merges are its parent's; the parent's own stands first.
         let found = merges.sorted { $0.key < $1.key }.flatMap { site, ends in ends.filter { $0.at == end }.map { (site, $0.seq) } }
         return found.first.map { (site: $0.0, upTo: $0.1) }
@@ -194,7 +203,7 @@ struct MemoryStore: ScopeStore {
     func merged(of site: SiteID) -> Seq { done[site] ?? .none }
 
     mutating func count(_ counts: CellCounts, sent: Int, of site: SiteID, upTo: Seq) {
-        done[site] = upTo
+        done[site] = max(merged(of: site), upTo)
         self.counts += counts
     }
 

@@ -74,6 +74,8 @@ struct ModelHistory {
             steps += 1
             lastStep = "step \(steps): \(UnicodeScalar(UInt8(words[0]))) \(words.dropFirst().map(String.init).joined(separator: " "))"
             act(UnicodeScalar(UInt8(words[0])), replicas[words[1]]!, Array(words.dropFirst(2)))
+        case "q":
+            replicas[words[0]]!.unreadable.formUnion(words.dropFirst())
         case "h":
             replicas[words[0]]!.invalid = Set(words.dropFirst().map { RowID(Int64($0)) })
         case "t":
@@ -102,6 +104,7 @@ struct ModelHistory {
         case "k": replica.decideLife(row(0), Life(rawValue: UInt8(words[1]))!, words[2])
         case "P": replica.push(words[0]..<words[1])
         case "L": replica.pull(upTo: Position(Int64(words[0])))
+        case "U": replica.release(Seq(Int64(words[1])), of: replicas.values.first { $0.site.rawValue == UInt64(words[0]) }!)
         case "B": replica.backup()
         case "p":
             if !mutants.contains(.lateHello) { replica.hello() }
@@ -168,7 +171,7 @@ struct ModelHistory {
     private func nodeRow(_ replica: ModelReplica, _ id: RowID) -> [Int] {
         let row = replica.table[id]
         let mark = replica.marks[id] ?? ModelReplica.Mark()
-        let pending = replica.link.pending(id, mergedUpTo: replica.link.merged)
+        let pending = replica.link.pending(id)
         var numbers = [row == nil ? 0 : 1]
         for group in ModelForm.form.groups {
             let values = row.map { row in group.fields.map { row[$0] } } ?? [.null]
@@ -182,7 +185,7 @@ struct ModelHistory {
     /// As `hub_row` in whole_history.py.
     private func hubRow(_ replica: ModelReplica, _ id: RowID) -> [Int] {
         let row = replica.store.rows[id] ?? MergeRow(form: ModelForm.form, id: id)
-        let pending = replica.link.pending(id, mergedUpTo: replica.link.merged)
+        let pending = replica.link.pending(id)
         let dirty = replica.dirty(row)
         var numbers = [Int(row.life.rawValue), row.life == .alive && replica.link.isDeleteUnjudged(id) ? 1 : 0]
         add(

@@ -24,6 +24,12 @@ final class ModelReplica {
     /// Rows that break a rule or are not released.
     var invalid: Set<RowID> = []
 
+    // Segments that are not understood (ModelQuarantine.swift).
+    /// Of its outbox, by its parent.
+    var unreadable: Set<Int> = []
+    /// Of its children.
+    var quarantine = QuarantineState()
+
     // A replica that is put back (ModelRestore.swift).
     /// 0 in histories without hubs that are put back.
     var epoch: Int
@@ -160,20 +166,27 @@ final class ModelReplica {
 
     func push(_ range: Range<Int>) {
         seal()
-        for segment in link.outbox[range] { parent!.ingest(segment, from: self) }
+        for index in range { parent!.receive(link.outbox[index], from: self, isReadable: !unreadable.contains(index)) }
     }
 
-    private func ingest(_ segment: ModelSegment, from child: ModelReplica) {
+    private func receive(_ segment: ModelSegment, from child: ModelReplica, isReadable: Bool) {
+        guard segment.last > store.merged(of: child.site), !quarantine.hasLain(segment, of: child.site) else { return }
+        if isReadable { merge(segment, from: child) } else { quarantine.keep(segment, of: child.site) }
+    }
+
+    /// - Parameter later: what its site has sent since, of a segment that lay in quarantine.
+    func merge(_ segment: ModelSegment, from child: ModelReplica, later: LaterWords? = nil) {
         let header = SegmentHeader(
             kind: .changes, scope: store.scope, site: child.site, firstSeq: segment.first, lastSeq: segment.last,
             cursor: segment.cursor, epoch: segment.epoch, rawLength: 0, bodyLength: 0, previousHash: .none, catalogueHash: .none,
             decodingHash: .none, bodyHash: .none, valuesDigest: .none)
-        guard segment.last > store.merged(of: child.site) else { return }
-        var cursor = mutants.contains(.lateContext) ? child.link.cursor : header.cursor
+        var cursor = mutants.contains(.ownCursor) ? segment.cursor : quarantine.cursor(segment, of: child.site)
+        if mutants.contains(.lateContext) { cursor = child.link.cursor }
         cursor = min(cursor, segment.cut ?? cursor, store.logEnd)
         var merger = SegmentMerger(
             catalogue: ModelForm.catalogue, hub: name, now: 0, epoch: epoch, parentIncarnation: kin[child.site], mutants: mutants)
         merger.vouched = restoring.vouched(child.site)
+        merger.later = later
         _ = try! merger.merge(segment.body, header: header, cursor: cursor, into: &store)
         restoring.chains[child.site, default: [:]][segment.last] = segment.chain
         restoring.ends[child.site, default: [:]][segment.last] = segment.chain
@@ -184,7 +197,7 @@ final class ModelReplica {
     func pull(upTo: Position) {
         if !mutants.contains(.lateSeal) { seal() }
         let parent = parent!
-        let merged = max(link.merged, parent.store.merged(of: site, upTo: upTo))
+        let merged = parent.merged(of: site, upTo: upTo, known: link.merged)
         if epoch > 0 {
             guard upTo > link.cursor else { return }
             keepPage(upTo)
@@ -210,7 +223,7 @@ final class ModelReplica {
         return builder.take()
     }
 
-    private func applyToTable(_ changes: FormChanges, _ merged: Seq) {
+    private func applyToTable(_ changes: FormChanges, _ merged: MergedSeqs) {
         for index in 0..<changes.count {
             let id = changes.rows[index]
             let pending = pending(id, merged)
@@ -229,7 +242,7 @@ final class ModelReplica {
         }
     }
 
-    private func applyToStore(_ changes: FormChanges, _ stamps: [Stamp], _ merged: Seq, reachesEnd: Bool) {
+    private func applyToStore(_ changes: FormChanges, _ stamps: [Stamp], _ merged: MergedSeqs, reachesEnd: Bool) {
         var next = store.logEnd.next(inEpoch: epoch)
         var index = 0
         while index < changes.count {
@@ -251,8 +264,8 @@ final class ModelReplica {
     }
 
     /// What waits for the parent; what a mutant has not sealed waits beside it.
-    private func pending(_ id: RowID, _ merged: Seq) -> Pending {
-        var pending = link.pending(id, mergedUpTo: merged, mutants: mutants)
+    private func pending(_ id: RowID, _ merged: MergedSeqs) -> Pending {
+        var pending = link.pending(id, merged: merged, mutants: mutants)
         guard mutants.contains(.lateSeal) else { return pending }
         if let mark = marks[id] { pending.add(fields: form.closure(mark.mask), life: mark.life) }
         if let row = store.row(id) { pending.add(fields: dirty(row).fields, life: dirty(row).life ? row.life : .unchanged) }
@@ -262,7 +275,7 @@ final class ModelReplica {
     /// A mutant forgets rows that are dead and settled once every child has heard of it.
     func collect(_ children: [ModelReplica]) {
         for row in store.rows.values where row.life == .dead && row.rowCase == nil && row.cases.isEmpty && !dirty(row).life {
-            let isOwed = link.pending(row.id, mergedUpTo: link.merged).life || link.isDeleteUnjudged(row.id)
+            let isOwed = link.pending(row.id).life || link.isDeleteUnjudged(row.id)
             let end = row.lifeCell.written
             let isAwaited = children.contains { child in
                 let waits = child.link.outbox.contains { $0.cursor < end && $0.last > store.merged(of: child.site) }

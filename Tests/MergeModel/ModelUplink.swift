@@ -36,6 +36,8 @@ final class ModelCounter {
 struct ModelUplink {
     var cursor = Position.none
     var merged = Seq.none
+    /// Of its own seqs: what lay in quarantine at the end of the last page.
+    private(set) var quarantined: [ClosedRange<Seq>] = []
     var judged = Seq.none
     var nextSeq = Seq(1)
     var outbox: [ModelSegment] = []
@@ -60,10 +62,16 @@ struct ModelUplink {
         outbox.append(ModelSegment(first: first, last: nextSeq.advanced(by: -1), cursor: cursor, body: body, epoch: epoch, chain: chains.next()))
     }
 
-    func pending(_ row: RowID, mergedUpTo merged: Seq, mutants: MergeMutant = []) -> Pending {
+    /// As `Pending.load` does; as of the last page where no other is given.
+    func pending(_ row: RowID, merged: MergedSeqs? = nil, mutants: MergeMutant = []) -> Pending {
+        let merged = merged ?? MergedSeqs(upTo: self.merged, quarantined: quarantined)
         var pending = Pending()
-        for change in unsettled where change.row == row && change.seq > merged {
-            pending.add(fields: change.mask, life: change.life, mutants: mutants)
+        for change in unsettled where change.row == row {
+            if merged.contains(change.seq) {
+                pending.settle(fields: change.mask, life: change.life)
+            } else {
+                pending.add(fields: change.mask, life: change.life, mutants: mutants)
+            }
         }
         return pending
     }
@@ -71,12 +79,21 @@ struct ModelUplink {
     func isDeleteUnjudged(_ row: RowID) -> Bool { unsettled.contains { $0.row == row && $0.life == .dead } }
 
     /// After a page, as `SyncSession` and `Pending.settle` do.
-    mutating func advance(to upTo: Position, logEnd: Position, merged: Seq) {
-        cursor = upTo
-        self.merged = merged
-        if upTo == logEnd { judged = merged }
+    mutating func advance(to upTo: Position, logEnd: Position, merged: MergedSeqs) {
+        (cursor, self.merged, quarantined) = (upTo, merged.upTo, merged.quarantined)
+        if upTo == logEnd { judged = merged.upTo }
         let judged = judged
-        unsettled.removeAll { $0.seq <= merged && ($0.life != .dead || $0.seq <= judged) }
+        for later in unsettled where merged.contains(later.seq) {
+            for index in unsettled.indices where unsettled[index].row == later.row && unsettled[index].seq < later.seq {
+                guard !merged.contains(unsettled[index].seq) else { continue }
+                unsettled[index].mask = FieldMask(unsettled[index].mask.bits & ~later.mask.bits)
+                if later.life != .unchanged { unsettled[index].life = .unchanged }
+            }
+        }
+        unsettled.removeAll { change in
+            if !merged.contains(change.seq) { return change.mask.isEmpty && change.life == .unchanged }
+            return change.life != .dead || change.seq <= judged
+        }
     }
 
     // MARK: a parent that was put back, or this child

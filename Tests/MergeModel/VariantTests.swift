@@ -3,8 +3,9 @@
 // does in one of thousands: that is why steps are compared.
 //
 // The rules were tried on five models, each with variants of its own, by the names that stand here. Two of the models are run by the
-// suite in the product's form (Tests/models/whole_model.py, hub_model.py). The others (the five rules alone; one extra at a time;
-// deletes alone) say nothing that these do not: what they weaken is weakened here under their names, mostly by the same line.
+// suite in the product's form (Tests/models/whole_model.py, hub_model.py), and quarantine in a third (quarantine_model.py). The others
+// (the five rules alone; one extra at a time; deletes alone) say nothing that these do not: what they weaken is weakened here under
+// their names, mostly by the same line.
 
 import Foundation
 import Testing
@@ -36,7 +37,7 @@ extension Variant {
             reshow_moves revive
             """,
         .tree: "late_ctx late_seal pull_over no_hold no_case shrink echo",
-        .edge: "hold hold+hold_ctx auto_keep rowmax rowrec",
+        .edge: "hold hold+hold_ctx quar auto_keep rowmax rowrec",
         .delete: "indep cell row+noretain row+noreshow row+gc row+gcsafe",
         .hubs: """
             hr_naive hr_min hr_hand late_hello cut_R no_cut not_owed no_case whole_seq no_reshow mark_over open_claims newer_wins older_wins \
@@ -59,6 +60,9 @@ extension Variant {
 
         Variant(.edge, "hold", .holdBlind, "a held cell that meets another value is passed over, as what is sealed: no case"),
         Variant(.edge, "hold+hold_ctx", [.holdBlind, .heldCursor], "as `hold`, and sealed with the cursor of when it came to be held"),
+        Variant(
+            .edge, "quar", [.quarantineSilent, .ownCursor, .blindRelease],
+            "what lies in quarantine counts as merged, what comes later is judged with its own cursor, and what is released overwrites that"),
         Variant(.edge, "auto_keep", .quietPolicy, "the policy's loser goes to a journal, nothing is written that covers it"),
         Variant(.edge, "rowmax", .rowMax, "a page shows cells by the position of the row"),
         Variant(.edge, "rowrec", .rowSeq, "what waits for the parent has one seq a row"),
@@ -93,8 +97,11 @@ extension Variant {
         Variant(.own, "dead_forgets", .deadForgets), Variant(.own, "no_chain", .noChain),
     ]
 
-    /// Hubs are put back in the histories that tell.
-    var isOfHubs: Bool { model == .hubs || mutant == .noChain }
+    /// The histories that tell.
+    var histories: [Int: Result<[UInt8], any Error>] {
+        if name == "quar" { return QuarantineModelTests.first }
+        return model == .hubs || mutant == .noChain ? RestoredHubTests.first : MergeModel.first
+    }
 }
 
 @Suite(.serialized) struct VariantTests {
@@ -115,7 +122,7 @@ extension Variant {
     private func expectNotice(_ variant: Variant, _ mutant: MergeMutant) async throws {
         for tiers in [3, 4] {
             let outcome = try await MergeModel.aside {
-                MergeModel.replay(try (variant.isOfHubs ? RestoredHubTests.first : MergeModel.first)[tiers]!.get(), mutants: mutant)
+                MergeModel.replay(try variant.histories[tiers]!.get(), mutants: mutant)
             }
             if let difference = outcome.difference {
                 let step = difference.prefix { $0 != ":" && $0 != "\n" }

@@ -6,6 +6,7 @@ One record a line, words apart by one blank: a letter, then integers.
     N replica parent node                       a replica: its number, its parent's or 0, 1 for a node
     A letter-code replica arguments...          a step (the letters of whole_run.py, as character codes)
     T seed                                      the same, of one with hubs that are put back (hub_run.py)
+    q replica numbers...                        which segments of its outbox its parent cannot understand (quarantine_run.py)
     h replica rows...                           the rows that it holds back from now on (invalid, or not released)
     z replica pos cursor merged judged seq      where a replica stands after a step
     t replica there                             whether it can speak to its parent (a mutant asks)
@@ -58,6 +59,9 @@ class Recorder:
 
     def there(self, r):
         self.lines.append(f"t {r.number} {int(r.there)}")
+
+    def unreadable(self, r, numbers):
+        self.lines.append(' '.join(map(str, ['q', r.number] + numbers)))
 
     def held(self, r):
         now = sorted(r.held)

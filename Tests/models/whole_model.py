@@ -285,6 +285,9 @@ class Replica:
                 cells.setdefault(r, set()).update(GROUPS + (LIFE,) if self.bug == 'row_seq' else groups)
         return cells if self.bug != 'pull_over' else {}
 
+    def settle(self, merged):
+        self.unsettled = [x for x in self.unsettled if x[0] > merged]
+
     def pull(self, upto):
         p = self.parent
         merged = max([self.merged] + [q for q, at in p.applied.get(self.site, ()) if at <= upto])
@@ -306,7 +309,7 @@ class Replica:
             for g in told:
                 (self.take_node if self.isnode else self.take)(r, g, theirs, pending.get(r, ()))
             self.end()
-        self.unsettled = [x for x in self.unsettled if x[0] > merged]
+        self.settle(merged)
         self.cursor, self.merged = upto, merged
         if upto == p.pos:
             self.judged = merged

@@ -143,7 +143,7 @@ struct SegmentMerger {
             by: batch.by[Int(changes.stamps[index])], cursor: batch.cursor, groups: groups(batch, index, present: row.values),
             life: changes.life[index])
         row.position = next
-        if let last = batch.releasedUpTo, let later {
+        if let last = batch.releasedUpTo, let later, !mutants.contains(.blindRelease) {
             let carried = (sent: changes.masks[index], since: later[batch.form.number, row.id])
             try row.dropOvertaken(&change, carried) { try store.mergedSeq(of: $0, at: $1) ?? .none > last }
         }

@@ -54,6 +54,14 @@ package struct MergeMutant: OptionSet, Hashable, Sendable {
     /// A tombstone goes when every child's cursor has passed it and nothing that was sealed before waits.
     package static let collectLate = Self(rawValue: 1 << 42)
 
+    // Of segments in quarantine (Tests/models/quarantine_model.py).
+    /// A page does not tell which seqs lay there.
+    package static let quarantineSilent = Self(rawValue: 1 << 43)
+    /// What a site sent later is judged with its own cursor.
+    package static let ownCursor = Self(rawValue: 1 << 44)
+    /// What is released writes over what its site has written since.
+    package static let blindRelease = Self(rawValue: 1 << 45)
+
     // Of replicas that were put back (Tests/models/hub_model.py).
     /// Nothing of a lost log is handed back.
     package static let noHandBack = Self(rawValue: 1 << 17)
