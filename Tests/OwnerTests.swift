@@ -58,6 +58,35 @@ import Testing
         try await hub(province, "requests", "show", "999").expect(2, "no case 999")
     }
 
+    /// A twin that is equal but for what is asked for: merged away by the system, its request would have closed itself as if it had been granted.
+    @Test func aRequestIsNotMergedAwayUnseen() async throws {
+        let world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: ["A1", "A2"])
+        let (form, row) = try world.node("A2").addExamples(author: "初始数据", school: "A")["general.student.basic"]!
+        let nationality = try form.field(named: "民族")
+        try await world.settle()
+        try world.hub("ministry").change(form, row, [nationality: .text("03")], author: "部级操作员", now: world.clock.now)
+        try await world.settle()
+        // The smaller id survives: the row that somebody asks about would go.
+        let columns = form.fields.map(\.id).joined(separator: ", ")
+        let stranger = try DatabaseQueue(path: world.node("A1").directory + "/node.db")
+        try await stranger.write { try $0.execute(sql: "INSERT INTO \(form.table) (id, \(columns)) SELECT 1, \(columns) FROM \(form.table)") }
+        try stranger.close()
+        try world.node("A2").change(form, row, [nationality: .text("02")], author: "乙校业务员")
+        for node in ["A2", "A1"] { try await world.sync(node) }
+        let province = try world.hub("province")
+        let desk = OperatorDesk(province)
+        #expect(try desk.cases().map(\.kind).sorted() == ["owner", "twins"])
+        let twins = try #require(try desk.cases(kind: "twins").first), request = try #require(try desk.requests().first)
+        try await hub(province, "conflicts", "merge", "\(twins.number)", "--reason", "同一个人")
+            .expect(3, "has an open change request: case \(request.number)", "Decide that case first")
+        _ = try desk.take(request.number, candidate: 1, Verdict(who: "操作员", reason: "以部级为准"))
+        // Nobody asks any more, and the two are equal: the system merges them with that decision.
+        #expect(try desk.cases().isEmpty)
+        try await world.settle()
+        #expect(Set(try world.digests(school: "A").values).count == 1)
+        #expect(try desk.requests(all: true).map(\.state) == [.decided])
+    }
+
     // MARK: put
 
     @Test func anOwnerPutsARowWhereItSits() async throws {

@@ -194,6 +194,10 @@ struct Ruling {
             throw Failure(
                 .refused, "One of the two rows has another open case, or does not live any more.", next: "Decide that case first.")
         }
+        if let request = try TwinMerger.request(db, pair, store.scope) {
+            throw Failure(
+                .refused, "Row \(pair.other.id), which would go, has an open change request: case \(request).", next: "Decide that case first.")
+        }
         return pair
     }
 

@@ -52,6 +52,7 @@ enum TwinMerger {
                     ORDER BY number
                     """), arguments: [form.number, store.scope.key, among])
         guard !cases.isEmpty else { return [] }
+        let asked = try askedAbout(db, form, store.scope)
         let now = try ReplicaDatabase.now(db)
         let by = Provenance(
             writer: .hub, stamp: Stamp(origin: home.keys.site, author: "zzsync: equal rows of one key merged", time: now))
@@ -64,7 +65,7 @@ enum TwinMerger {
         for entry in cases {
             guard let a = rows[RowID(entry["id"])], let b = rows[RowID(entry["other_id"])] else { continue }
             let pair = Pair(a, b)
-            guard pair.canMerge, pair.isEqual else { continue }
+            guard pair.canMerge, pair.isEqual, !asked.contains(pair.other.id) else { continue }
             let (survivor, other) = pair.merged(by: by, positions: (next, next.advanced(by: 1)))
             next = next.advanced(by: 2)
             (rows[survivor.id], rows[other.id]) = (survivor, other)
@@ -81,6 +82,29 @@ enum TwinMerger {
         _ = try FindingsRefresher(rules: home.rules).refresh(db, store: &store, touched: moved.map { (form.number, $0) })
         return Set(moved).sorted()
     }
+
+    /// Rows that the system does not merge away: somebody asks their owner for another value, which would go with the row, or a merge
+    /// of them was taken back, here or at another tier: merged again at once, nobody could ever have them apart.
+    private static func askedAbout(_ db: Database, _ form: Form, _ scope: ScopeID) throws -> Set<RowID> {
+        let table = SystemForms.decision.table
+        let ids = try Int64.fetchAll(
+            db.cachedStatement(
+                sql: """
+                    SELECT id FROM zz_case WHERE scope = ?1 AND form = ?2 AND kind = 'owner' AND closed_at IS NULL
+                    UNION SELECT max(merge.row_id, merge.other_row) FROM \(table) AS undo
+                      JOIN \(table) AS merge ON merge.scope = undo.scope AND merge.id = undo.undoes
+                    WHERE undo.scope = ?1 AND undo._life = 1 AND merge.kind = 'merge' AND merge.form = ?3 AND merge.other_row IS NOT NULL
+                    """), arguments: [scope.key, form.number, form.id])
+        return Set(ids.map { RowID($0) })
+    }
+
+    /// The open change request that would go with the other row.
+    static func request(_ db: Database, _ pair: Pair, _ scope: ScopeID) throws -> Int64? {
+        try Int64.fetchOne(
+            db, sql: "SELECT number FROM zz_case WHERE scope = ? AND form = ? AND id = ? AND kind = 'owner' AND closed_at IS NULL",
+            arguments: [scope.key, pair.other.form.number, pair.other.id.rawValue])
+    }
+
     private static let reason = "两行内容完全相同"
 
     private static func taken(_ pair: (MergeRow, MergeRow)) -> String { "rows \(pair.0.id) and \(pair.1.id) merged into \(pair.0.id)" }

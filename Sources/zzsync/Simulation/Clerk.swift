@@ -63,6 +63,7 @@ extension Country {
         let form = dice.pick(site.catalogue.forms)!
         let rows = try node.database.read { try Int64.fetchAll($0, sql: "SELECT id FROM \(form.table) ORDER BY id") }
         if plan.hasDeskWork, dice.chance(0.5), try answer(at: site) { return }
+        if plan.hasDeskWork, dice.chance(0.12), try moveMonth(at: site) { return }
         if site.isDiskFull, dice.chance(0.5) { return try paste(form, at: site) }
         switch dice.roll(1...100) {
         case 1...4 where form.importOrder != nil: try importRows(form, at: site)
@@ -211,12 +212,13 @@ extension Country {
             return oracle.delete(key, seen: seen, by: clerk)
         }
         var changed: [Int: String] = [:]
+        let words = Dictionary(uniqueKeysWithValues: form.groups.indices.map { ($0, Entries.word(form, $0, after)) })
         for group in form.groups.indices {
-            let word = Entries.word(form, group, after)
+            let word = words[group]!
             let old = before.map { Entries.word(form, group, $0) }
             guard old != word else { continue }
             let isEmpty = form.groups[group].fields.allSatisfy { after[$0].isNull }
-            oracle.write(CellKey(row: key, group: group), word, over: old, by: clerk, isEmpty: isEmpty)
+            oracle.write(CellKey(row: key, group: group), word, over: old, by: clerk, isEmpty: isEmpty, beside: words)
             changed[group] = word
         }
         witness?.wrote(key, changed, isNew: before == nil, at: site)

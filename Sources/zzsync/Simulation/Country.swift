@@ -86,6 +86,8 @@ struct Plan: Sendable {
     let entries: Entries
     /// Form → keys that were typed lately, anywhere.
     var recentKeys: [FormNumber: [[Value]]] = [:]
+    /// Months since the year 0 that somebody has written.
+    var usedMonths: Set<Int> = []
     var lastBook: Workbook?
     var backups: [String: HomeBackup] = [:]
     /// Hub → its last bulk that stands.

@@ -237,12 +237,14 @@ extension Country {
                     let field = form.fieldIndex(id: rule.fields[0]),
                     let site = nodes.first(where: { $0.school == school - 1 && $0.parent === hub }),
                     let before = try site.node!.values(form, RowID(id)),
+                    // Who did not err waits to be asked.
+                    try !isJoint(finding, at: hub),
                     // Whoever mends has the broken value before his eyes: he would else write without having seen it.
                     try shown(RowKey(scope: scopes[school - 1].rawValue, form: form.number, id: id), at: hub.hub!.home)
                         == Dictionary(uniqueKeysWithValues: form.groups.indices.map({ ($0, Entries.word(form, $0, before)) }))
                 else { continue }
                 let clerk = nextAction(site)
-                let value = entries.fresh(form.fields[field], clerk.number) ?? .null
+                let value = months(form).contains(field) ? month(field, of: form, in: before) : entries.fresh(form.fields[field], clerk.number) ?? .null
                 try site.node!.change(form, RowID(id), [field: value], author: clerk.author)
                 record(site, form, RowID(id), before: before, after: try site.node!.values(form, RowID(id)), by: clerk)
                 note("\(site.name) mends \(form.fields[field].id) of \(form.table) \(id)")

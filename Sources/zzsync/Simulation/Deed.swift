@@ -14,6 +14,8 @@ enum Deed: String, CaseIterable, Sendable {
     case ownerTwinMerged = "equal rows of it merged by the system"
     case requestGranted = "change request granted"
     case requestAgreed = "change request closed by agreement"
+    case monthMoved = "month moved that a rule compares"
+    case brokenTogether = "rule broken by two together, and asked about"
 }
 
 extension Tallies {

@@ -15,6 +15,7 @@ extension Country {
                 tallies.cases[item.kind, default: 0] += 1
                 let isFalse = isFalse(item, at: home)
                 if item.kind == "cell", cells(of: item).count > 1 { faults.count(.jointCase) }
+                if item.kind == "rule" { tallies.count(.brokenTogether) }
                 if isFalse { tallies.needless[item.kind, default: 0] += 1 }
                 note("\(site.name) opens a case: \(describe(item))\(isFalse ? ", false" : "")")
                 site.newestCase = max(site.newestCase, item.number)

@@ -115,6 +115,7 @@ extension Country {
                 expect(status.openCases == 0, "\(site.name): \(status.openCases) cases are open at rest")
                 expect(status.quarantined == 0 && status.waiting == 0, "\(site.name): \(status.quarantined) segments in quarantine, \(status.waiting) waiting")
                 try inspectHub(site)
+                try inspectJointRows(of: site)
             }
             // A copied node has several incarnations, whose seqs overlap: its digests and its history are looked at, not its counts.
             for site in sites where site.parent != nil && !site.isCopied {

@@ -41,6 +41,8 @@ struct Judge {
         /// A person typed it, and it is not empty.
         var isEntry: Bool
         var author: String
+        /// Group → what stood in the rest of the row before the author's eyes.
+        var beside: [Int: String] = [:]
         /// Where and when it was typed.
         var made = Made()
         /// What operators who chose it had before their eyes.
@@ -82,9 +84,12 @@ struct Judge {
 
     // MARK: what people do
 
-    /// - Parameter old: what stood there before the author's eyes; nil for a new row.
-    func write(_ cell: CellKey, _ value: String, over old: String?, by clerk: Clerk, isEmpty: Bool) {
+    /// - Parameters:
+    ///   - old: what stood there before the author's eyes; nil for a new row.
+    ///   - beside: group → what stood in the whole row when it was written.
+    func write(_ cell: CellKey, _ value: String, over old: String?, by clerk: Clerk, isEmpty: Bool, beside: [Int: String]) {
         var entry = cells[cell]?[value] ?? Entry(past: [], isEntry: false, author: clerk.author)
+        entry.beside = beside
         entry.made = made(at: clerk.node)
         if let old { entry.past.formUnion(known(cell, old)) }
         if !isEmpty { entry.isEntry = true }

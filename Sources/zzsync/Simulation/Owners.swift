@@ -101,9 +101,10 @@ extension Country {
         guard report.isWritten, stands(site), let home = site.hub?.home else { return false }
         for id in report.ids.compactMap({ Int64($0) }) {
             let row = RowKey(scope: scopes[school].rawValue, form: form.number, id: id)
-            for (group, word) in try shown(row, at: home) ?? [:] {
+            let words = try shown(row, at: home) ?? [:]
+            for (group, word) in words {
                 let isEmpty = word.allSatisfy { $0 == "|" }
-                oracle.write(CellKey(row: row, group: group), word, over: nil, by: clerk, isEmpty: isEmpty)
+                oracle.write(CellKey(row: row, group: group), word, over: nil, by: clerk, isEmpty: isEmpty, beside: words)
             }
         }
         return true
@@ -114,11 +115,15 @@ extension Country {
     private func change(_ form: Form, _ school: Int, at site: Site) throws {
         let home = site.hub!.home
         let rows = try self.rows(catalogue[number: form.number]!, at: home).filter { $0.0.scope == scopes[school].rawValue && $0.1 == 1 }
+        let month = dice.chance(0.4) ? dice.pick(months(form)) : nil
         guard let row = dice.pick(dice.chance(0.7) ? Array(rows.prefix(3)) : rows)?.0,
-            let field = ownedField(form) ?? dice.pick(entries.writable(form).filter({ !form.key.contains($0) }))
+            let field = month ?? ownedField(form) ?? dice.pick(entries.writable(form).filter({ !form.key.contains($0) }))
         else { return }
         let clerk = nextAction(site)
-        guard try write([field: entries.fresh(form.fields[field], clerk.number)!], to: row, form, school, at: site, by: clerk) else { return }
+        let present = month == nil ? nil : try home.values(form, RowID(row.id))
+        let value = present.map { self.month(field, of: form, in: $0) } ?? entries.fresh(form.fields[field], clerk.number)
+        guard let value else { return }
+        guard try write([field: value], to: row, form, school, at: site, by: clerk) else { return }
         tallies.count(.ownerChanged)
         note("\(clerk.author) writes \(form.fields[field].id) of \(form.table) \(row.id)")
     }
@@ -166,7 +171,8 @@ extension Country {
             let new = fields.fields.map { values[$0] ?? (present.indices.contains($0) ? present[$0] : .null) }
             guard Entries.word(new) != before[group] else { continue }
             oracle.write(
-                CellKey(row: row, group: group), Entries.word(new), over: before[group], by: clerk, isEmpty: new.allSatisfy(\.isNull))
+                CellKey(row: row, group: group), Entries.word(new), over: before[group], by: clerk, isEmpty: new.allSatisfy(\.isNull),
+                beside: before.merging([group: Entries.word(new)]) { $1 })
         }
         return !site.fuse.isBlown
     }
