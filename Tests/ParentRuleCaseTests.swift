@@ -12,11 +12,11 @@ import Testing
 @Suite struct ParentRuleCaseTests {
     static let school = "3641990001"
     /// CL-03 reads both: a class ends after it was established.
-    private static let begin = "建班年月", end = "结束年月"
-    private static let theirs = ["established_month": "2026-09", "ended_month": "2027-07"], mine = ["established_month": "2024-09", "ended_month": "2026-07"]
+    static let begin = "建班年月", end = "结束年月"
+    static let theirs = ["established_month": "2026-09", "ended_month": "2027-07"], mine = ["established_month": "2024-09", "ended_month": "2026-07"]
 
     /// A finished class, and another, which everybody has.
-    private struct Stage {
+    struct Stage {
         let world: zzsync.World
         let form: Form
         let row: RowID
@@ -87,7 +87,7 @@ import Testing
     enum Order: String, CaseIterable, Sendable { case ministryFirst, schoolFirst, held }
 
     /// Both have written; what they wrote has met, and who met it first is asked.
-    private func meet(_ stage: Stage, _ order: Order) async throws -> (asks: String, other: String) {
+    static func meet(_ stage: Stage, _ order: Order) async throws -> (asks: String, other: String) {
         switch order {
         case .ministryFirst:
             try stage.put(Self.begin, "2026-09")
@@ -113,7 +113,7 @@ import Testing
 
     @Test(arguments: Order.allCases, ["parent", "child"]) func oneLevelAsksAndItsAnswerReachesEverybody(order: Order, side: String) async throws {
         let stage = try await Stage()
-        let (asks, other) = try await meet(stage, order)
+        let (asks, other) = try await Self.meet(stage, order)
         let open = try stage.cases(asks)
         #expect(open.map(\.kind) == ["rule"] && open.first?.breaks?.first?.hasPrefix("CL-03") == true, "\(order): \(open)")
         #expect(Set(open.first?.candidates.map(\.values) ?? []) == [Self.theirs, Self.mine], "\(order)")
@@ -148,7 +148,7 @@ import Testing
 
     @Test(arguments: Order.allCases, ["ministry", "A1"]) func whoeverMendsItClosesIt(order: Order, who: String) async throws {
         let stage = try await Stage()
-        _ = try await meet(stage, order)
+        _ = try await Self.meet(stage, order)
         if order == .held { try stage.arrive() }
         if who == "ministry" { try stage.put(Self.begin, "2025-09") } else {
             for name in ["A1", "province", "A1"] { try await stage.world.sync(name) }
@@ -165,7 +165,7 @@ import Testing
     /// word is no write of the province, so that the ministry may go on with it.
     @Test func theParentsWordNeverGoesBackUp() async throws {
         let stage = try await Stage()
-        _ = try await meet(stage, .held)
+        _ = try await Self.meet(stage, .held)
         let decision = try stage.decide("province", Self.mine)
         try stage.undo("province", decision)
         try stage.put(Self.begin, "2026-10")
@@ -224,7 +224,7 @@ import Testing
 
     @Test func aSwitchOfTheCatalogueKeepsIt() async throws {
         let stage = try await Stage()
-        _ = try await meet(stage, .held)
+        _ = try await Self.meet(stage, .held)
         let version = try CatalogueVariants.edited("general.class") {
             $0.replacing("[[rule]]\nid = \"CL-01\"", with: CatalogueVariants.field(60, "room", "教室") + "\n[[rule]]\nid = \"CL-01\"")
         }
@@ -241,7 +241,7 @@ import Testing
     @Test(arguments: [Order.ministryFirst, .held]) func aProvinceThatWasPutBackAsksAgain(order: Order) async throws {
         let stage = try await Stage()
         try stage.world.backup("province")
-        _ = try await meet(stage, order)
+        _ = try await Self.meet(stage, order)
         if order == .held { try stage.arrive() }
         for who in ["A1", "province"] { try await stage.world.sync(who) }
         #expect(try stage.cases().count == 1)

@@ -34,6 +34,7 @@ extension HubHome {
     ) throws {
         try database.write { db in
             var (store, row) = try find(db, form, id)
+            let asked = try WholeRowCases(db, store.scope)
             let seen = store.logEnd
             row.position = seen.next(inEpoch: epoch)
             try body(&row, Provenance(writer: .hub, stamp: Stamp(origin: keys.site, author: author, time: now)), seen)
@@ -41,6 +42,7 @@ extension HubHome {
             try store.save([row])
             try store.append(Extent(merged: nil, rows: [(form.number, id)]), upTo: row.position)
             _ = try FindingsRefresher(rules: rules).refresh(db, store: &store, touched: [(form.number, id)])
+            try asked.note(moved: [(form.number, id)])
         }
     }
 

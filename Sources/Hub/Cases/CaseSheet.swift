@@ -41,10 +41,12 @@ package struct CaseSheet {
             let time = Date(timeIntervalSince1970: TimeInterval(side.time)).formatted(.iso8601)
             return "\(index + 1)) \(shown(side.values))（\(side.author)，\(time)）"
         }
+        // Which of the two is right depends on what they break together.
+        let broken = (item.breaks ?? []).map { "违反 \($0)" }
         let fields = item.group.map { column in form?.fields.first { $0.id == column }?.title ?? column }
         return [
             "\(item.number)", "\(item.version)", item.school, form?.title ?? item.form, item.key, fields.joined(separator: "；"), item.kind,
-            shown(item.base ?? [:]), String(sides.joined(separator: "\n").prefix(Self.textMax)), "", "", "",
+            shown(item.base ?? [:]), String((broken + sides).joined(separator: "\n").prefix(Self.textMax)), "", "", "",
         ]
     }
 

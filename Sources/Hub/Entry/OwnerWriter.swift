@@ -140,6 +140,7 @@ private struct ScopeBatch {
     private var touched: [(row: RowID, source: RoutedRow, isNew: Bool)] = []
     private var formerKeys: Set<String> = []
     private var errorsBefore: [RowID: Set<String>] = [:]
+    private let asked: WholeRowCases
 
     init(_ db: Database, _ home: HubHome, _ form: Form, scope: ScopeID, author: String, now: Int64) throws {
         self.db = db
@@ -150,6 +151,7 @@ private struct ScopeBatch {
         seen = store.logEnd
         next = seen.next(inEpoch: home.epoch)
         ids = RecordIDs(home, at: next)
+        asked = try WholeRowCases(db, scope)
     }
 
     mutating func write(_ row: RoutedRow, existing: OwnerWriter.Existing, _ report: inout OwnerReport) throws {
@@ -237,6 +239,7 @@ private struct ScopeBatch {
         try store.append(Extent(merged: nil, rows: moved), upTo: next.advanced(by: -1))
         _ = try FindingsRefresher(rules: home.rules).refresh(
             db, store: &store, touched: moved, formerKeys: [form.number: formerKeys])
+        try asked.note(moved: moved)
         try judge(&report)
         try ClaimKeeper(home: home).update(db, scope: store.scope)
         // The smaller id survives: of an equal pair, one is dead now.

@@ -34,6 +34,7 @@ struct HubPageApplier {
         store = try SQLiteScopeStore(db, scope: scope)
         var next = store.logEnd.next(inEpoch: home.epoch)
         var extent = Extent()
+        let asked = try WholeRowCases(db, scope)
         for changes in body.forms {
             guard let form = catalogue[number: changes.form] else { preconditionFailure("room was made for it") }
             summary.disputed += changes.placements.count { $0.disputed }
@@ -55,6 +56,7 @@ struct HubPageApplier {
         try store.append(extent, upTo: next.advanced(by: -1))
         _ = try FindingsRefresher(rules: home.rules).refresh(
             db, store: &store, touched: extent.rows, formerKeys: formerKeys)
+        try asked.note(moved: extent.rows)
         try RuleCase.open(db, home.rules, apart, store: &store)
         try PolicyJournal.write(db, home, rulings, store: &store)
         try ClaimKeeper(home: home).update(db, scope: scope)

@@ -127,11 +127,13 @@ package actor MergeWorker {
             merger.parentIncarnation = try Incarnations.parent(db, scope: segment.scope, of: segment.site)
             if segment.isReleased { try Meta.set(db, Self.releasedKey(segment.number), now) }
             merger.policies = try home.policies(db, scope: segment.scope, now: now)
+            let asked = try WholeRowCases(db, segment.scope)
             let (report, touched) = try merger.merge(
                 // Nobody can have seen more of this log than there is.
                 body, header: header, cursor: min(cursor, store.logEnd), into: &store)
             _ = try FindingsRefresher(rules: home.rules).refresh(
                 db, store: &store, touched: touched, formerKeys: report.formerKeys)
+            try asked.note(moved: touched)
             try RuleCase.open(db, home.rules, report.apart, store: &store)
             try PolicyJournal.write(db, home, report.rulings, store: &store)
             KillPoint.reach("merge.write", in: home.directory)

@@ -149,10 +149,12 @@ extension HubService {
             var taker = TakeBack(
                 try SQLiteScopeStore(db, scope: scope), catalogue, told, epoch: header.epoch, survived: survived, present: home.epoch,
                 lives: lives, context: context)
+            let asked = try WholeRowCases(db, scope)
             try taker.take(body)
             guard !taker.moved.isEmpty else { return }
             var store = taker.store
             _ = try FindingsRefresher(rules: home.rules).refresh(db, store: &store, touched: taker.moved)
+            try asked.note(moved: taker.moved)
             try RuleCase.open(db, home.rules, taker.apart, store: &store)
             try PolicyJournal.write(db, home, taker.rulings, store: &store)
         }

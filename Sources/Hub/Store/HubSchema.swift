@@ -212,7 +212,7 @@ package enum HubSchema {
           other_scope INT,                      -- twins: the other row
           other_id INT,
           opened_at INT NOT NULL,
-          version INT NOT NULL DEFAULT 1,       -- grows with every candidate: a decision names the version it saw
+          version INT NOT NULL DEFAULT 1,       -- grows with every candidate, and of a whole row's case with every write to the row: a decision names the one it saw
           closed_at INT,
           record INT,                           -- the decision that closed it: a row of system_decision
           cut TEXT,                             -- closed under groups that are cut differently now: JSON, its fields' numbers

@@ -1,0 +1,40 @@
+// Open cases about whole rows: a row's life, two rows of one key, a broken rule. Whoever decides one of them decides about all that stands in
+// the row, so a write to the row changes what is asked, though it is no candidate: who has seen the case before has not seen that.
+//
+// Two designs: a decision names the positions at which its operator saw the row (exact; and every list, workbook and script had to carry
+// them), or the write makes the case another version of itself. The second: `--version` and the workbook's column say what they always did.
+
+import GRDB
+import Shared
+
+struct WholeRowCases {
+    private let db: Database
+    private var numbers: [TouchedRow: [Int64]] = [:]
+
+    private struct TouchedRow: Hashable {
+        let form: FormNumber
+        let row: RowID
+    }
+
+    /// Those of a scope that are open before anything is merged: a case that the merge opens is seen as it is then.
+    init(_ db: Database, _ scope: ScopeID) throws {
+        self.db = db
+        let open = try Row.fetchAll(
+            db.cachedStatement(
+                sql: "SELECT number, form, id, other_id FROM zz_case WHERE scope = ? AND closed_at IS NULL AND kind IN ('life', 'twins', 'rule')"),
+            arguments: [scope.key])
+        for entry in open {
+            for id in [entry["id"] as Int64, entry["other_id"] as Int64?].compactMap({ $0 }) {
+                numbers[TouchedRow(form: entry["form"], row: RowID(id)), default: []].append(entry["number"])
+            }
+        }
+    }
+
+    /// Rows have moved, by another hand than that of an operator of this hub who decides.
+    func note(moved rows: [(form: FormNumber, row: RowID)]) throws {
+        guard !numbers.isEmpty else { return }
+        for number in Set(rows.flatMap { numbers[TouchedRow(form: $0.form, row: $0.row)] ?? [] }).sorted() {
+            try db.execute(sql: "UPDATE zz_case SET version = version + 1 WHERE number = ? AND closed_at IS NULL", arguments: [number])
+        }
+    }
+}
