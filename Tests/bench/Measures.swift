@@ -12,12 +12,15 @@ struct Measures {
     let bare: Catalogue
     let ruled: Catalogue
     let rows = Workload.school(0, rows: 5_000)
+    /// The same, for raw SQLite.
+    let plainRows: PlainRows
 
     /// Where the products read `bare` from.
     var bareFolder: String { "\(folder)/catalogue-bare" }
 
     init(folder: String) throws {
         self.folder = folder
+        plainRows = PlainRows(rows)
         bare = try Self.catalogue("\(folder)/catalogue-bare", [("bench.student", Workload.form(rules: false))])
         ruled = try Self.catalogue("\(folder)/catalogue-ruled", [("bench.student", Workload.form(rules: true))])
     }
@@ -57,28 +60,38 @@ struct Measures {
             ours: {
                 let handle = stranger(try node(bare), synchronous: "NORMAL")
                 defer { sqlite3_close(handle) }
-                return milliseconds { insert(handle, rows) }
+                return milliseconds { insert(handle, plainRows) }
             },
             plain: {
                 let (handle, _) = try plainDatabase()
                 defer { sqlite3_close(handle) }
-                return milliseconds { insert(handle, rows) }
+                return milliseconds { insert(handle, plainRows) }
             })
         table.add("1 tracked load, 5,000 rows in one transaction", ours: load.ours, plain: load.plain, unit: "ms", goal: 1.6)
-        let edits = Workload.edits(rows, count: 1_000)
-        for (mode, goal) in [("NORMAL", 1.2), ("FULL", 1.05)] {
-            let tracked = stranger(try node(bare), synchronous: mode)
-            let (plain, _) = try plainDatabase(synchronous: mode)
-            defer {
-                sqlite3_close(tracked)
-                sqlite3_close(plain)
-            }
-            insert(tracked, rows)
-            insert(plain, rows)
+        for (mode, goal) in [("NORMAL", 1.2), ("FULL", 1.05)] { try edits(&table, synchronous: mode, goal: goal) }
+    }
+
+    /// Days of typing. Each has other values, for what stands there already is no change, and begins as after a sync: without marks, its log empty.
+    private func edits(_ table: inout Table, synchronous mode: String, goal: Double) throws {
+        let tracked = stranger(try node(bare), synchronous: mode)
+        let (plain, _) = try plainDatabase(synchronous: mode)
+        let (keyed, _) = try textKeyDatabase(synchronous: mode)
+        defer { for handle in [tracked, plain, keyed] { sqlite3_close(handle) } }
+        for handle in [tracked, plain] { insert(handle, plainRows) }
+        insert(keyed, plainRows, firstID: nil)
+        let keys = rows.map { $0[0].shown }
+        var days: [(ours: Double, plain: Double, keyed: Double)] = []
+        for day in 0..<9 {
+            let edits = Workload.edits(rows, count: 1_000, day: day)
             sqlite3_exec(tracked, "DELETE FROM zz_mark", nil, nil, nil)
-            let times = medians(ours: { milliseconds { edit(tracked, edits) } }, plain: { milliseconds { edit(plain, edits) } })
-            table.add("1 1,000 edits in own transactions, \(mode)", ours: times.ours, plain: times.plain, unit: "ms", goal: goal)
+            for handle in [tracked, plain, keyed] { sqlite3_exec(handle, "PRAGMA wal_checkpoint(TRUNCATE)", nil, nil, nil) }
+            let floor = (milliseconds { edit(plain, edits) }, milliseconds { edit(keyed, edits, keys: keys) })
+            days.append((milliseconds { edit(tracked, edits) }, floor.0, floor.1))
         }
+        func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
+        let ours = median(days.map(\.ours))
+        table.add("1 1,000 edits in own transactions, \(mode)", ours: ours, plain: median(days.map(\.plain)), unit: "ms", goal: goal)
+        table.add("1 the same against the text-key table, \(mode)", ours: ours, plain: median(days.map(\.keyed)), unit: "ms", goal: goal)
     }
 
     // MARK: 2. wire
@@ -115,7 +128,7 @@ struct Measures {
         let (node, replica) = try joined(bare, scope: scope)
         let handle = stranger(node, synchronous: "NORMAL")
         defer { sqlite3_close(handle) }
-        insert(handle, rows)
+        insert(handle, plainRows)
         let sealing = try milliseconds { try seal(node, replica, scope) }
         let loadFloor = Self.zstd19(Workload.columnwise(Workload.columns.indices.map { column in rows.map { $0[column] } }))
         var sent = 0
@@ -175,7 +188,7 @@ struct Measures {
         defer { sqlite3_close(handle) }
         var random = SplitMix(state: 7)
         let columns = Workload.columns.indices.map { column in rows.map { $0[column] }.shuffled(using: &random) }
-        insert(handle, rows.indices.map { row in columns.map { $0[row] } })
+        insert(handle, PlainRows(rows.indices.map { row in columns.map { $0[row] } }))
         try seal(node, replica, scope)
         let sealed = try segments(node).map(\.bytes)
         let keys = SiteKeys()
@@ -194,7 +207,7 @@ struct Measures {
     // MARK: 4. pull
 
     func pull(_ table: inout Table) async throws {
-        let source = try school(0, bare, rows: rows)
+        let source = try school(0, bare, rows: plainRows)
         let (home, worker) = try hub(bare, [source])
         try deliver(source, to: home)
         try await worker.drain()
@@ -209,7 +222,7 @@ struct Measures {
         var ours: [Double] = [], plain: [Double] = []
         for _ in 0..<5 {
             let (handle, _) = try plainDatabase(synchronous: "FULL")
-            plain.append(milliseconds { insert(handle, rows) })
+            plain.append(milliseconds { insert(handle, plainRows) })
             sqlite3_close(handle)
             let (node, replica) = try joined(bare, scope: source.scope)
             let session = SyncSession(
@@ -257,12 +270,12 @@ struct Measures {
 
     func storage(_ table: inout Table) async throws {
         let (typed, typedPath) = try plainDatabase()
-        insert(typed, rows)
+        insert(typed, plainRows)
         let floor = try fileSize(typed, typedPath)
         let (keyed, keyedPath) = try textKeyDatabase()
-        insert(keyed, rows, firstID: nil)
+        insert(keyed, plainRows, firstID: nil)
         let textKey = try fileSize(keyed, keyedPath)
-        let source = try school(0, bare, rows: rows)
+        let source = try school(0, bare, rows: plainRows)
         let (home, worker) = try hub(bare, [source])
         try deliver(source, to: home)
         try await worker.drain()

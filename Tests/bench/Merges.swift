@@ -14,7 +14,7 @@ extension Measures {
         let replica: NodeReplica
     }
 
-    func school(_ number: Int, _ catalogue: Catalogue, rows: [[Value]]) throws -> School {
+    func school(_ number: Int, _ catalogue: Catalogue, rows: PlainRows) throws -> School {
         let scope = ScopeID(UInt64(number + 1))
         let (node, replica) = try joined(catalogue, scope: scope)
         let handle = stranger(node, synchronous: "OFF")
@@ -50,7 +50,7 @@ extension Measures {
     }
 
     func merge(_ table: inout Table) async throws {
-        let many = (0..<20).map { Workload.school($0, rows: 5_000) }
+        let many = (0..<20).map { PlainRows(Workload.school($0, rows: 5_000)) }
         for (catalogue, label, goal) in [(bare, "rules off", 2.0), (ruled, "all rules on", 5.0)] {
             let schools = try many.indices.map { try school($0, catalogue, rows: many[$0]) }
             for count in [1, 20] {
@@ -84,7 +84,7 @@ extension Measures {
 
     /// A day's typing of a school: 1,000 cells of 1,000 rows that the hub has.
     func singleEdits(_ table: inout Table) async throws {
-        let source = try school(0, bare, rows: rows)
+        let source = try school(0, bare, rows: plainRows)
         let load = try segments(source.node)
         let edits = Workload.edits(rows, count: 1_000)
         let handle = stranger(source.node, synchronous: "OFF")
@@ -94,7 +94,7 @@ extension Measures {
         var ours: [Double] = [], plain: [Double] = []
         for _ in 0..<9 {
             let (floor, _) = try plainDatabase(synchronous: "FULL")
-            insert(floor, rows)
+            insert(floor, plainRows)
             plain.append(milliseconds {
                 sqlite3_exec(floor, "BEGIN", nil, nil, nil)
                 edit(floor, edits)

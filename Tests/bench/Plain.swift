@@ -13,9 +13,9 @@ extension Measures {
     }
 
     /// The reference workload's own table: a text key and 30 columns, the key's index beside the rows.
-    func textKeyDatabase() throws -> (OpaquePointer, String) {
+    func textKeyDatabase(synchronous: String = "NORMAL") throws -> (OpaquePointer, String) {
         let columns = "number TEXT PRIMARY KEY NOT NULL" + typedColumns.dropFirst("number TEXT".count)
-        return try database("CREATE TABLE bench_student (\(columns))", synchronous: "NORMAL")
+        return try database("CREATE TABLE bench_student (\(columns))", synchronous: synchronous)
     }
 
     private var typedColumns: String { Workload.columns.map { "\($0.id) \($0.isInteger ? "INTEGER" : "TEXT")" }.joined(separator: ", ") }
@@ -36,13 +36,13 @@ extension Measures {
     }
 
     /// - Parameter firstID: nil where the table has no id of its own.
-    func insert(_ handle: OpaquePointer, _ rows: [[Value]], into table: String = "bench_student", scope: Int64? = nil, firstID: Int64? = 1 << 40) {
-        guard let width = rows.first?.count else { return }
-        let marks = Array(repeating: "?", count: width + (scope == nil ? 0 : 1) + (firstID == nil ? 0 : 1)).joined(separator: ", ")
+    func insert(_ handle: OpaquePointer, _ rows: PlainRows, into table: String = "bench_student", scope: Int64? = nil, firstID: Int64? = 1 << 40) {
+        guard rows.count > 0 else { return }
+        let marks = Array(repeating: "?", count: rows.width + (scope == nil ? 0 : 1) + (firstID == nil ? 0 : 1)).joined(separator: ", ")
         var statement: OpaquePointer?
         sqlite3_exec(handle, "BEGIN IMMEDIATE", nil, nil, nil)
         sqlite3_prepare_v2(handle, "INSERT INTO \(table) VALUES (\(marks))", -1, &statement, nil)
-        for (index, row) in rows.enumerated() {
+        for row in 0..<rows.count {
             var parameter: Int32 = 0
             if let scope {
                 parameter += 1
@@ -50,12 +50,9 @@ extension Measures {
             }
             if let firstID {
                 parameter += 1
-                sqlite3_bind_int64(statement, parameter, firstID + Int64(index))
+                sqlite3_bind_int64(statement, parameter, firstID + Int64(row))
             }
-            for value in row {
-                parameter += 1
-                bind(statement, parameter, value)
-            }
+            rows.bind(statement, row, after: parameter)
             sqlite3_step(statement)
             sqlite3_reset(statement)
         }
@@ -63,35 +60,87 @@ extension Measures {
         sqlite3_exec(handle, "COMMIT", nil, nil, nil)
     }
 
-    func bind(_ statement: OpaquePointer?, _ parameter: Int32, _ value: Value) {
-        switch value {
-        case .null: sqlite3_bind_null(statement, parameter)
-        case .integer(let value): sqlite3_bind_int64(statement, parameter, value)
-        case .real(let value): sqlite3_bind_double(statement, parameter, value)
-        case .text(var value):
-            value.withUTF8 { bytes in
-                bytes.withMemoryRebound(to: CChar.self) {
-                    _ = sqlite3_bind_text(statement, parameter, $0.baseAddress, Int32($0.count), unsafeBitCast(-1, to: sqlite3_destructor_type.self))
-                }
-            }
-        }
-    }
-
     /// Single-field updates, each its own transaction.
-    func edit(_ handle: OpaquePointer, _ edits: [Workload.Edit], firstID: Int64 = 1 << 40) {
+    ///
+    /// - Parameter keys: of the rows, for the table that has no ids.
+    func edit(_ handle: OpaquePointer, _ edits: [Workload.Edit], firstID: Int64 = 1 << 40, keys: [String]? = nil) {
         var statements: [Int: OpaquePointer] = [:]
         for edit in edits {
             if statements[edit.column] == nil {
                 var statement: OpaquePointer?
-                sqlite3_prepare_v2(handle, "UPDATE bench_student SET \(Workload.columns[edit.column].id) = ? WHERE id = ?", -1, &statement, nil)
+                let column = Workload.columns[edit.column].id
+                sqlite3_prepare_v2(handle, "UPDATE bench_student SET \(column) = ? WHERE \(keys == nil ? "id" : "number") = ?", -1, &statement, nil)
                 statements[edit.column] = statement
             }
             let statement = statements[edit.column]
-            bind(statement, 1, edit.value)
-            sqlite3_bind_int64(statement, 2, firstID + Int64(edit.row))
-            sqlite3_step(statement)
-            sqlite3_reset(statement)
+            if let keys { bound(statement, 2, keys[edit.row]) { run(statement, edit.value) } } else {
+                sqlite3_bind_int64(statement, 2, firstID + Int64(edit.row))
+                run(statement, edit.value)
+            }
         }
         for statement in statements.values { sqlite3_finalize(statement) }
+    }
+
+    private func run(_ statement: OpaquePointer?, _ value: Value) {
+        switch value {
+        case .integer(let value):
+            sqlite3_bind_int64(statement, 1, value)
+            sqlite3_step(statement)
+        case .text(let value): bound(statement, 1, value) { sqlite3_step(statement) }
+        default: preconditionFailure("the workload's edits write numbers and texts")
+        }
+        sqlite3_reset(statement)
+    }
+
+    /// A text bound in place.
+    private func bound(_ statement: OpaquePointer?, _ parameter: Int32, _ text: String, _ body: () -> Void) {
+        var text = text
+        text.withUTF8 { bytes in
+            bytes.withMemoryRebound(to: CChar.self) { _ = sqlite3_bind_text(statement, parameter, $0.baseAddress, Int32($0.count), nil) }
+            body()
+        }
+    }
+}
+
+/// Rows as a C program has them in its hands: texts in one piece of memory, bound in place. Packed before the clock starts.
+final class PlainRows: Sendable {
+    let width: Int
+    let count: Int
+    private struct Item {
+        var tag: Int32
+        var word: Int64     // an integer, or where a text begins
+        var length: Int32
+    }
+    private let items: [Item]
+    private let bytes: [CChar]
+
+    init(_ rows: [[Value]]) {
+        (width, count) = (rows.first?.count ?? 0, rows.count)
+        var (items, bytes): ([Item], [CChar]) = ([], [])
+        for value in rows.joined() {
+            switch value {
+            case .null: items.append(Item(tag: SQLITE_NULL, word: 0, length: 0))
+            case .integer(let value): items.append(Item(tag: SQLITE_INTEGER, word: value, length: 0))
+            case .real(let value): items.append(Item(tag: SQLITE_FLOAT, word: Int64(bitPattern: value.bitPattern), length: 0))
+            case .text(let value):
+                items.append(Item(tag: SQLITE_TEXT, word: Int64(bytes.count), length: Int32(value.utf8.count)))
+                bytes += value.utf8.map { CChar(bitPattern: $0) }
+            }
+        }
+        (self.items, self.bytes) = (items, bytes)
+    }
+
+    func bind(_ statement: OpaquePointer?, _ row: Int, after parameter: Int32) {
+        bytes.withUnsafeBufferPointer { bytes in
+            for column in 0..<width {
+                let (item, place) = (items[row * width + column], parameter + 1 + Int32(column))
+                switch item.tag {
+                case SQLITE_INTEGER: sqlite3_bind_int64(statement, place, item.word)
+                case SQLITE_FLOAT: sqlite3_bind_double(statement, place, Double(bitPattern: UInt64(bitPattern: item.word)))
+                case SQLITE_TEXT: sqlite3_bind_text(statement, place, bytes.baseAddress! + Int(item.word), item.length, nil)
+                default: sqlite3_bind_null(statement, place)
+                }
+            }
+        }
     }
 }

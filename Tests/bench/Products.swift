@@ -78,7 +78,7 @@ extension Measures {
         var handle: OpaquePointer?
         sqlite3_open(node + "/node.db", &handle)
         sqlite3_busy_timeout(handle, 10_000)
-        for portion in 0..<portions { insert(handle!, rows(portion), firstID: Int64(portion + 1) << 40) }
+        for portion in 0..<portions { insert(handle!, PlainRows(rows(portion)), firstID: Int64(portion + 1) << 40) }
         sqlite3_close(handle)
     }
 

@@ -34,7 +34,7 @@ extension Measures {
         var steps = Steps()
         let handle = stranger(node, synchronous: "NORMAL")
         for start in stride(from: 0, to: size, by: portion) {
-            let rows = Workload.school(start / portion, rows: portion)
+            let rows = PlainRows(Workload.school(start / portion, rows: portion))
             steps.capture += milliseconds { insert(handle, rows, firstID: 1 << 40 + Int64(start)) }
         }
         sqlite3_close(handle)
@@ -145,7 +145,7 @@ extension Measures {
         let handle = stranger(node, synchronous: "OFF")
         let rows = Workload.school(number, rows: students)
         for part in Workload.parts {
-            insert(handle, rows.map { row in part.columns.map { row[$0] } }, into: "bench_\(part.name)", firstID: firstID)
+            insert(handle, PlainRows(rows.map { row in part.columns.map { row[$0] } }), into: "bench_\(part.name)", firstID: firstID)
         }
         try seal(node, replica, scope)
         let load = try segments(node)

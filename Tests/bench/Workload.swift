@@ -116,9 +116,9 @@ enum Workload {
         let value: Value
     }
 
-    /// Single-field edits, each its own transaction.
-    static func edits(_ rows: [[Value]], count: Int) -> [Edit] {
-        var r = SplitMix(state: 7)
+    /// Single-field edits, each its own transaction; every `day` has others.
+    static func edits(_ rows: [[Value]], count: Int, day: Int = 0) -> [Edit] {
+        var r = SplitMix(state: UInt64(7 + day))
         let choices = ["phone", "guardian_phone", "home_address", "household_address", "name", "guardian", "remark", "score", "status", "political"]
         return (0..<count).map { _ in
             let column = columns.firstIndex { $0.id == r.pick(choices) } ?? 24
