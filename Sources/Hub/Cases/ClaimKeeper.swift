@@ -88,31 +88,42 @@ struct ClaimKeeper {
     private func update(_ db: Database, _ form: Form, _ rows: [RowID], store: inout SQLiteScopeStore) throws {
         let key = form.key.map { "\(form.fields[$0].id)" }.joined(separator: " || char(31) || ")
         let ids = "[" + rows.map(\.description).joined(separator: ",") + "]"
-        // Claims that these rows no longer make, then those they make now, in order of key.
+        // Most edits leave the key alone, and an index of the whole province should not be written for them.
+        let moved = try String.fetchOne(
+            db,
+            sql: """
+                SELECT json_group_array(value) FROM json_each(?3)
+                WHERE (SELECT key FROM zz_claim_row WHERE form = ?1 AND scope = ?2 AND id = value)
+                  IS NOT (SELECT \(key) FROM \(form.table) WHERE scope = ?2 AND id = value AND _life = 1)
+                """, arguments: [form.number, store.scope.key, ids])!
+        if moved != "[]" { try claim(db, form, key: key, moved, scope: store.scope) }
+        try openAndClose(db, form, ids, scope: store.scope)
+    }
+
+    /// Takes back what these rows claimed, and claims what they have now, in order of key.
+    private func claim(_ db: Database, _ form: Form, key: String, _ ids: String, scope: ScopeID) throws {
+        // +id: a key is claimed by few rows of a school, so the index is searched by key, not by each key with each row.
         try db.execute(
             sql: """
-                DELETE FROM zz_claim WHERE (form, key, scope, id) IN (
-                  SELECT c.form, c.key, c.scope, c.id FROM zz_claim_row AS r JOIN zz_claim AS c
-                    ON c.form = r.form AND c.key = r.key AND c.scope = r.scope AND c.id = r.id
-                  WHERE r.form = ? AND r.scope = ? AND r.id IN (SELECT value FROM json_each(?)))
-                """, arguments: [form.number, store.scope.key, ids])
+                DELETE FROM zz_claim WHERE form = ?1 AND scope = ?2 AND +id IN (SELECT value FROM json_each(?3)) AND key IN (
+                  SELECT key FROM zz_claim_row WHERE form = ?1 AND scope = ?2 AND id IN (SELECT value FROM json_each(?3)))
+                """, arguments: [form.number, scope.key, ids])
         try db.execute(
             sql: "DELETE FROM zz_claim_row WHERE form = ? AND scope = ? AND id IN (SELECT value FROM json_each(?))",
-            arguments: [form.number, store.scope.key, ids])
+            arguments: [form.number, scope.key, ids])
         try db.execute(
             sql: """
                 INSERT OR REPLACE INTO zz_claim_row (form, scope, id, key)
                 SELECT ?1, scope, id, \(key) FROM \(form.table)
                 WHERE scope = ?2 AND id IN (SELECT value FROM json_each(?3)) AND _life = 1 AND \(key) IS NOT NULL
-                """, arguments: [form.number, store.scope.key, ids])
+                """, arguments: [form.number, scope.key, ids])
         try db.execute(
             sql: """
                 INSERT OR IGNORE INTO zz_claim (form, key, scope, id)
                 SELECT ?1, \(key), scope, id FROM \(form.table)
                 WHERE scope = ?2 AND id IN (SELECT value FROM json_each(?3)) AND _life = 1 AND \(key) IS NOT NULL
                 ORDER BY 2
-                """, arguments: [form.number, store.scope.key, ids])
-        try openAndClose(db, form, ids, scope: store.scope)
+                """, arguments: [form.number, scope.key, ids])
     }
 
     /// Opens a case for each pair that has none, and closes the cases whose rows no longer share a key.
@@ -127,9 +138,8 @@ struct ClaimKeeper {
             sql: """
                 INSERT INTO zz_case (kind, scope, form, id, field_group, other_scope, other_id, opened_at)
                 SELECT 'twins', mine.scope, mine.form, mine.id, 0, other.scope, other.id, unixepoch() \(twins)
-                  AND NOT EXISTS (SELECT 1 FROM zz_case AS c WHERE c.kind = 'twins' AND c.closed_at IS NULL AND c.form = mine.form
-                    AND ((c.scope = mine.scope AND c.id = mine.id AND c.other_scope = other.scope AND c.other_id = other.id)
-                      OR (c.scope = other.scope AND c.id = other.id AND c.other_scope = mine.scope AND c.other_id = mine.id)))
+                  AND NOT \(Self.asked("mine.form", "mine.scope", "mine.id", "other.scope", "other.id"))
+                  AND NOT \(Self.asked("mine.form", "other.scope", "other.id", "mine.scope", "mine.id"))
                   AND ((mine.scope, mine.id) > (other.scope, other.id) OR other.scope <> mine.scope
                     OR other.id NOT IN (SELECT value FROM json_each(?3)))
                 """, arguments: [form.number, scope.key, ids])
@@ -146,6 +156,14 @@ struct ClaimKeeper {
                       WHERE a.form = zz_case.form AND a.scope = zz_case.scope AND a.id = zz_case.id
                         AND b.scope = zz_case.other_scope AND b.id = zz_case.other_id))
                 """, arguments: [form.number, scope.key, ids, form.id])
+    }
+
+    /// There is an open case between the two rows, this way round: with both ways in one condition every open case would be read.
+    private static func asked(_ form: String, _ scope: String, _ id: String, _ otherScope: String, _ otherID: String) -> String {
+        """
+        EXISTS (SELECT 1 FROM zz_case AS c WHERE c.kind = 'twins' AND c.closed_at IS NULL AND c.form = \(form)
+          AND c.scope = \(scope) AND c.id = \(id) AND c.other_scope = \(otherScope) AND c.other_id = \(otherID))
+        """
     }
 
     /// The two rows are marked as two for good, whichever way round.
