@@ -66,7 +66,8 @@ extension MergeRow {
 
     /// The row before a change whose author had not seen some of it; nil when he had, or says nothing about values.
     func apart(_ change: IncomingChange, _ context: JudgeContext) -> ApartChange? {
-        let isAlone = !cells.contains { $0.written > change.cursor && $0.by.writer != change.by.writer }
+        // By index: an element handed to a closure is a copy of the cell.
+        let isAlone = !cells.indices.contains { cells[$0].written > change.cursor && cells[$0].by.writer != change.by.writer }
         guard !isAlone, !change.groups.isEmpty else { return nil }        // of a dead row too: an edit keeps it
         let touched = Set(change.groups.map(\.group))
         let unseen = cells.indices.filter { !touched.contains($0) && !saw($0, change, context) }

@@ -216,12 +216,13 @@ package actor MergeWorker {
 extension CellColumn {
     /// Every cell can be stored in a STRICT column of this type unchanged.
     func fits(_ type: FieldType) -> Bool {
-        let allowed: Set<UInt8> =
+        let allowed: [Tag] =
             switch type.sql {
-            case "INTEGER": [Tag.null.rawValue, Tag.integer.rawValue]
-            case "REAL": [Tag.null.rawValue, Tag.integer.rawValue, Tag.real.rawValue]
-            default: [Tag.null.rawValue, Tag.text.rawValue]
+            case "INTEGER": [.null, .integer]
+            case "REAL": [.null, .integer, .real]
+            default: [.null, .text]
             }
-        return tags.allSatisfy(allowed.contains)
+        let bits = allowed.reduce(UInt8(0)) { $0 | 1 << $1.rawValue }
+        return tags.allSatisfy { bits >> $0 & 1 == 1 }
     }
 }

@@ -7,7 +7,8 @@ extension MergeRow {
     /// The row under the form of another version with the same columns.
     func regrouped(into form: Form, mutants: MergeMutant = []) -> MergeRow {
         var row = MergeRow(form: form, id: id)
-        (row.life, row.lifeCell, row.values, row.rowCase, row.hadCases, row.moved) = (life, lifeCell, values, rowCase, hadCases, hadCases)
+        (row.life, row.lifeCell, row.values, row.rowCase) = (life, lifeCell, values, rowCase)
+        (row.isStored, row.hadCases, row.moved) = (isStored, hadCases, hadCases)
         var taken: Set<Int64> = []
         for (index, group) in form.groups.enumerated() {
             let parts = self.form.groups.indices.filter { !(self.form.groups[$0].mask & group.mask).isEmpty }

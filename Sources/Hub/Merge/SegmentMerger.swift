@@ -114,7 +114,7 @@ struct SegmentMerger {
             extent.rows.append((form.number, id))
             moved.insert(id)
         }
-        try save(moved.sorted().map { rows[$0]! }, form, into: &store, report: &report)
+        try save(moved.sorted().map { rows.removeValue(forKey: $0)! }, form, into: &store, report: &report)
     }
 
     /// What the changes of one form have in common.

@@ -99,8 +99,9 @@ struct RowMeta {
                 places.append((entry.written, entry.stamp, 1))
             }
         }
-        let most = places.map(\.count).max()
-        return places.first { $0.count == most }.map { ($0.at, $0.by) } ?? (.none, 0)
+        var most = (at: Position.none, by: Int64(0), count: 0)
+        for place in places where place.count > most.count { most = place }
+        return (most.at, most.by)
     }
 }
 

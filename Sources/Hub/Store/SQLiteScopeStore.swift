@@ -13,6 +13,9 @@ struct SQLiteScopeStore: ScopeStore {
     /// SQL by form, built once a transaction.
     private var selects: [FormNumber: HotStatement] = [:]
     private var upserts: [FormNumber: HotStatement] = [:]
+    private var updates: [FormNumber: HotStatement] = [:]
+    /// The form that was widened last: most rows of a batch share theirs.
+    private var widened: (from: SharedForm, to: SharedForm)?
 
     /// - Throws: `Failure(.damaged)` when the scope is unknown here.
     init(_ db: Database, scope: ScopeID) throws {
@@ -27,7 +30,13 @@ struct SQLiteScopeStore: ScopeStore {
     }
 
     /// The form with all columns that its table has: whoever holds a narrower one must not lose what stands beside it.
-    private func wide(_ form: Form) -> Form { foreign.isEmpty ? form : form.widened(by: foreign[form.number]) }
+    private mutating func wide(_ shared: SharedForm) -> SharedForm {
+        if foreign.isEmpty { return shared }
+        if let widened, widened.from === shared { return widened.to }
+        let wide = SharedForm(shared.form.widened(by: foreign[shared.form.number]))
+        widened = (shared, wide)
+        return wide
+    }
 
     // MARK: rows
 
@@ -46,34 +55,42 @@ struct SQLiteScopeStore: ScopeStore {
             """)
         var known: [Int] = []
         var moved = 0
-        for index in indices {
-            insert.bind(1, scope.key)
-            insert.bind(2, changes.rows[index].rawValue)
-            insert.bind(3, at(moved).rawValue)
-            insert.bind(4, numbers[Int(changes.stamps[index])])
-            for (field, column) in columns.enumerated() {
-                if let column { insert.bind(field + 5, changes.columns[column], cell: index) } else { insert.bindNull(field + 5) }
+        try changes.columns.withUnsafeBufferPointer { source in
+            let cells = columns.map { column in column.map { source.baseAddress! + $0 } }
+            defer { insert.clearBindings() }
+            for index in indices {
+                insert.bind(1, scope.key)
+                insert.bind(2, changes.rows[index].rawValue)
+                insert.bind(3, at(moved).rawValue)
+                insert.bind(4, numbers[Int(changes.stamps[index])])
+                for field in cells.indices {
+                    if let column = cells[field] { insert.bind(field + 5, column, cell: index) } else { insert.bindNull(field + 5) }
+                }
+                try insert.run()
+                if insert.changes == 0 { known.append(index) } else { moved += 1 }
             }
-            try insert.run()
-            if insert.changes == 0 { known.append(index) } else { moved += 1 }
         }
         return known
     }
 
     mutating func load(_ form: Form, _ rows: [RowID]) throws -> [RowID: MergeRow] {
-        let form = wide(form)
+        let shared = wide(SharedForm(form))
+        let form = shared.form
         let select = try selectStatement(form)
+        let blank = Self.blank(form)
         var found: [RowID: MergeRow] = [:]
+        found.reserveCapacity(rows.count)
         for id in rows {
             select.bind(1, scope.key)
             select.bind(2, id.rawValue)
             defer { select.reset() }
             guard try select.step() else { continue }
-            var row = MergeRow(form: form, id: id)
+            var row = MergeRow(shared, id: id)
+            row.isStored = true
             row.life = Life(rawValue: UInt8(select.integer(0))) ?? .unchanged
             let meta = RowMeta(at: Position(select.integer(1)), by: select.integer(2), exceptions: select.blob(3))
-            for field in form.fields.indices { row.values[field] = select.value(field + 4) }
-            try unpack(meta, into: &row)
+            for field in row.values.indices { row.values[field] = select.value(field + 4) }
+            try unpack(meta, blank, into: &row)
             found[id] = row
         }
         return found
@@ -88,26 +105,40 @@ struct SQLiteScopeStore: ScopeStore {
         return select
     }
 
+    /// Both statements take the scope, the id, the metadata and the values, in this order.
     private mutating func upsertStatement(_ form: Form) throws -> HotStatement {
         if let known = upserts[form.number] { return known }
-        let names = form.fields.map(\.id)
-        let sets = (["_life", "_at", "_by", "_x"] + names).map { "\($0) = excluded.\($0)" }.joined(separator: ", ")
+        let names = ["_life", "_at", "_by", "_x"] + form.fields.map(\.id)
         let upsert = try HotStatement(
             db,
             """
-            INSERT INTO \(form.table) (scope, id, _life, _at, _by, _x, \(names.joined(separator: ", ")))
-            VALUES (?, ?, ?, ?, ?, ?, \(Array(repeating: "?", count: names.count).joined(separator: ", ")))
-            ON CONFLICT (scope, id) DO UPDATE SET \(sets)
+            INSERT INTO \(form.table) (scope, id, \(names.joined(separator: ", ")))
+            VALUES (?, ?, \(Array(repeating: "?", count: names.count).joined(separator: ", ")))
+            ON CONFLICT (scope, id) DO UPDATE SET \(names.map { "\($0) = excluded.\($0)" }.joined(separator: ", "))
             """)
         upserts[form.number] = upsert
         return upsert
     }
 
-    private mutating func unpack(_ meta: RowMeta, into row: inout MergeRow) throws {
-        var entries = ([0] + row.form.groups.map(\.number)).map {
+    private mutating func updateStatement(_ form: Form) throws -> HotStatement {
+        if let known = updates[form.number] { return known }
+        let sets = (["_life", "_at", "_by", "_x"] + form.fields.map(\.id)).enumerated().map { "\($1) = ?\($0 + 3)" }
+        let update = try HotStatement(db, "UPDATE \(form.table) SET \(sets.joined(separator: ", ")) WHERE scope = ?1 AND id = ?2")
+        updates[form.number] = update
+        return update
+    }
+
+    /// Entries of a row's cells, its life's first, of which nothing is known yet.
+    private static func blank(_ form: Form) -> [RowMeta.Entry] {
+        var entries = ([0] + form.groups.map(\.number)).map {
             RowMeta.Entry(group: $0, written: .none, shown: .none, stamp: 0, disputed: false, base: .none)
         }
-        for (index, group) in row.form.groups.enumerated() where group.isForeign { entries[index + 1].isForeign = true }
+        for (index, group) in form.groups.enumerated() where group.isForeign { entries[index + 1].isForeign = true }
+        return entries
+    }
+
+    private mutating func unpack(_ meta: RowMeta, _ blank: [RowMeta.Entry], into row: inout MergeRow) throws {
+        var entries = blank
         let state = try meta.unpack(into: &entries)
         row.lifeCell = try cell(entries[0])
         for index in row.cells.indices { row.cells[index] = try cell(entries[index + 1]) }
@@ -130,26 +161,36 @@ struct SQLiteScopeStore: ScopeStore {
     }
 
     private mutating func saveRow(_ row: MergeRow) throws {
-        let form = wide(row.form)
-        var entries = [try entry(0, row.lifeCell, disputed: false)]
+        let shared = wide(row.shared)
+        let form = shared.form
+        var entries: [RowMeta.Entry] = []
+        entries.reserveCapacity(form.groups.count + 1)
+        entries.append(try entry(0, row.lifeCell, disputed: false))
         // A new row may have been made by a narrower form: what that lacks was never written.
-        for (index, group) in form.groups.enumerated() where index < row.cells.count {
-            var entry = try entry(group.number, row.cells[index], disputed: row.cases[index] != nil)
-            entry.isForeign = group.isForeign
+        for index in 0..<min(form.groups.count, row.cells.count) {
+            var entry = try entry(form.groups[index].number, row.cells[index], disputed: row.cases[index] != nil)
+            entry.isForeign = form.groups[index].isForeign
             entries.append(entry)
         }
         let meta = RowMeta.pack(entries, rowCase: row.rowCase != nil)
-        let upsert = try upsertStatement(form)
-        upsert.bind(1, scope.key)
-        upsert.bind(2, row.id.rawValue)
-        upsert.bind(3, Int64(row.life.rawValue))
-        upsert.bind(4, meta.at.rawValue)
-        upsert.bind(5, meta.by)
-        if let exceptions = meta.exceptions { upsert.bind(6, blob: exceptions) } else { upsert.bindNull(6) }
+        // An upsert makes the whole row first and then finds the old one: an update of a row that is there costs half of that.
+        if row.isStored, try write(row, meta, form, by: updateStatement(form)) { return }
+        _ = try write(row, meta, form, by: upsertStatement(form))
+    }
+
+    /// - Returns: whether a row was written.
+    private func write(_ row: MergeRow, _ meta: RowMeta, _ form: Form, by statement: HotStatement) throws -> Bool {
+        statement.bind(1, scope.key)
+        statement.bind(2, row.id.rawValue)
+        statement.bind(3, Int64(row.life.rawValue))
+        statement.bind(4, meta.at.rawValue)
+        statement.bind(5, meta.by)
+        if let exceptions = meta.exceptions { statement.bind(6, blob: exceptions) } else { statement.bindNull(6) }
         for field in form.fields.indices {
-            if field < row.values.count { upsert.bind(field + 7, row.values[field]) } else { upsert.bindNull(field + 7) }
+            if field < row.values.count { statement.bind(field + 7, row.values[field]) } else { statement.bindNull(field + 7) }
         }
-        try upsert.run()
+        try statement.run()
+        return statement.changes > 0
     }
 
     private mutating func entry(_ group: Int, _ cell: Cell, disputed: Bool) throws -> RowMeta.Entry {

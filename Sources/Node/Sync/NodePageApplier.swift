@@ -106,11 +106,14 @@ struct NodePageApplier {
         let shape = Shape(mask: mask, insert: insert)
         let writer = try writers[shape] ?? makeWriter(shape)
         if writer.columns.isEmpty && !insert { return }
-        for (parameter, column) in writer.columns.enumerated() {
-            writer.statement.bind(parameter + 1, changes.columns[column], cell: index)
+        try changes.columns.withUnsafeBufferPointer { source in
+            defer { writer.statement.clearBindings() }
+            for (parameter, column) in writer.columns.enumerated() {
+                writer.statement.bind(parameter + 1, source.baseAddress! + column, cell: index)
+            }
+            writer.statement.bind(writer.columns.count + 1, row.rawValue)
+            try writer.statement.run()
         }
-        writer.statement.bind(writer.columns.count + 1, row.rawValue)
-        try writer.statement.run()
     }
 
     /// Pages have few shapes of change: each one's statement is built once.
