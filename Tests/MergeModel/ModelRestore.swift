@@ -159,7 +159,7 @@ extension ModelReplica {
         guard link.epoch > 0 else { return link.epoch = parent.epoch }
         seal()
         let lost = link.pages.reversed().firstIndex { parent.survives($0) }.map { link.pages.reversed().distance(from: link.pages.reversed().startIndex, to: $0) }
-        let base = link.setAside(newest: lost ?? link.pages.count)
+        let base = link.setAside(newest: lost ?? link.pages.count, mutants: mutants)
         if !mutants.contains(.noHandBack), !mutants.contains(.handBackAtOnce) || restoring.isThere {
             for page in link.returned { parent.takeBack(page, survived: base.survived, from: site) }
         }
@@ -198,7 +198,9 @@ extension ModelReplica {
         body.page = LogPageInfo(after: link.cursor, upTo: upTo, logEnd: made, merged: parent.marks(upTo: upTo))
         link.pages.append(
             ModelPage(upTo: upTo, made: made, mark: parent.store.marks[mutants.contains(.cutByEnd) ? upTo : made], body: body))
-        if upTo == made { link.returned = [] }
+        guard upTo == made else { return }
+        link.down += link.returned.map { ($0, link.pages.count - 1) }
+        link.returned = []
     }
 
     private func marks(upTo: Position) -> [SiteID: ChainMark] {

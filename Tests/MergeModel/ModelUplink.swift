@@ -45,6 +45,8 @@ struct ModelUplink {
     var received = Seq.none
     var pages: [ModelPage] = []
     var returned: [ModelPage] = []
+    /// Those that have come down again, each with the index of the page that ended it.
+    var down: [(page: ModelPage, by: Int)] = []
     private let chains: ModelCounter
     init(chains: ModelCounter) { self.chains = chains }
     private var unsettled: [(seq: Seq, row: RowID, mask: FieldMask, life: Life)] = []
@@ -105,8 +107,11 @@ struct ModelUplink {
     }
 
     /// As `SyncSession.enter` and `agree` do.
-    mutating func setAside(newest count: Int) -> (cursor: Position, survived: Position) {
-        returned += pages.suffix(count)
+    mutating func setAside(newest count: Int, mutants: MergeMutant) -> (cursor: Position, survived: Position) {
+        let kept = pages.count - count
+        let again = mutants.contains(.onceOnly) ? [] : down.filter { $0.by >= kept }.map(\.page)
+        returned = again + returned + pages.suffix(count)
+        down.removeAll { $0.by >= kept }
         pages.removeLast(count)
         return (pages.last?.upTo ?? .none, pages.last?.made ?? .none)
     }

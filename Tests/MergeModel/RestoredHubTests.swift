@@ -19,8 +19,30 @@ import Testing
 
     static let first: [Int: Result<[UInt8], any Error>] = [3: Result { try print(3, 0..<80) }, 4: Result { try print(4, 0..<80) }]
 
-    private static func print(_ tiers: Int, _ seeds: Range<Int>) throws -> [UInt8] {
-        try MergeModel.run(["print", "\(seeds.count)", "\(tiers)", "\(seeds.lowerBound)"], script: "hub_run.py")
+    /// Where hubs that are put back mostly take their parents along. The first two of three tiers are rare: in 177 a candidate of a case lay
+    /// at a hub that was put back twice, in 3117 a case was about a value that survived.
+    static let together: [Int: Result<[UInt8], any Error>] = [
+        3: Result { try [177..<178, 3117..<3118, 0..<40].flatMap { try print(3, $0, together: true) } }, 4: Result { try print(4, 0..<40, together: true) },
+    ]
+
+    @Test(arguments: [3, 4]) func agreesWhereParentsAreTakenAlong(tiers: Int) async throws {
+        let outcome = try await MergeModel.aside { MergeModel.replay(try Self.together[tiers]!.get()) }
+        if let difference = outcome.difference { Issue.record("\(difference)") }
+        #expect(outcome.histories == (tiers == 3 ? 42 : 40))
+    }
+
+    /// Both were lost before, and are where their rule is left out.
+    @Test(arguments: [("177", "once_only"), ("3117", "case_survives")]) func modelLosesWithout(seed: String, mutant: String) async throws {
+        func check(_ bug: String) async throws -> [UInt8] {
+            try await MergeModel.aside { try MergeModel.run(["check", "1", "3", bug, seed, "both"], script: "hub_run.py") }
+        }
+        _ = try await check("")
+        let told = await #expect(throws: MergeModel.Trouble.self) { try await check(mutant) }
+        #expect(told?.description.contains("(1 seeds) diverged=0") == true)
+    }
+
+    private static func print(_ tiers: Int, _ seeds: Range<Int>, together: Bool = false) throws -> [UInt8] {
+        try MergeModel.run(["print", "\(seeds.count)", "\(tiers)", "\(seeds.lowerBound)"] + (together ? ["both"] : []), script: "hub_run.py")
     }
 
     /// Of the histories that are replayed.

@@ -15,7 +15,7 @@ EPOCH = 1 << 40                 # a position is epoch * 2^40 + counter
 HEADS_MAX = 16                  # ends of segments that a new incarnation names
 # What the Swift tests make wrong on purpose, here as well: the names are those of the design's model.
 MUTANTS = ("naive min hand late_hello cut_R no_cut not_owed no_case whole_seq no_reshow newer_wins older_wins same_inc same_epoch "
-           "open_claims no_chain").split()
+           "open_claims no_chain once_only case_survives").split()
 
 
 class Segment:
@@ -38,7 +38,7 @@ class Segment:
 
 
 class Page:
-    """Entries: (row, cells, {cell: op}, where written, writer, disputed); merged: site -> seq as of the page's end; chains: the
+    """Entries: (row, {cell: op}, where written, writer, disputed here or above, disputed here); merged: site -> seq as of the page's end; chains: the
     chain of each of these sites there."""
     def __init__(self, upto, made, mark, entries, merged, chains):
         self.upto, self.made, self.mark, self.entries, self.merged, self.chains = upto, made, mark, entries, merged, chains
@@ -50,7 +50,7 @@ class Page:
 
 
 class Replica(Whole):
-    STATE = ("rows held pos cursor upseq merged judged outbox unsettled seen applied kin ends inc epoch link pages returned marks chains ended "
+    STATE = ("rows held pos cursor upseq merged judged outbox unsettled seen applied kin ends inc epoch link pages returned down marks chains ended "
              "older putback cover taken heard").split()
     marked = 0
 
@@ -58,6 +58,7 @@ class Replica(Whole):
         super().__init__(number, parent, bug, R)
         self.epoch, self.link, self.lives, self.there, self.away = 1, 0, 0, True, 0
         self.pages, self.returned, self.marks, self.chains, self.older = [], [], {}, {}, []
+        self.down = []                  # what was handed back, each with the page with which all of it had come down again
         self.ended = {}                 # site -> {seq at which a segment of it ended: chain}, those inherited included
         self.putback, self.cover, self.taken, self.covered, self.alike = False, {}, {}, None, {}
         self.heard = {}                 # site -> {(seq, chain) that a lost log had merged: whether its replica is known to have it}
@@ -184,8 +185,10 @@ class Replica(Whole):
         self.seal()
         lost = next((i for i, g in enumerate(reversed(self.pages)) if p.survives(g)), len(self.pages))
         keep = len(self.pages) - lost
-        self.returned += self.pages[keep:]
-        self.pages = self.pages[:keep]
+        lost, self.pages = self.pages[keep:], self.pages[:keep]
+        again = [] if self.bug == 'once_only' else [g for g, by in self.down if by in lost]     # cases come down in part
+        self.returned = again + self.returned + lost
+        self.down = [(g, by) for g, by in self.down if by not in lost]
         base, survived = (self.pages[-1].upto, self.pages[-1].made) if self.pages else (0, 0)
         if self.bug not in ('naive', 'min') and (self.bug != 'hand' or self.there):
             for page in self.returned:
@@ -270,7 +273,7 @@ class Replica(Whole):
                 case = bool(row.case if g == LIFE else row.cases.get(g))
                 places.setdefault((c.at, c.pos, c.site, c.op.stamp, case, c.open), {})[g] = c.op
             for (at, _, site, _, case, open), cells in places.items():
-                entries.append((r, cells, at, max(site, SELF), case or open))
+                entries.append((r, cells, at, max(site, SELF), case or open, case))
         merged = {s: max([q for q, at in done if at <= upto], default=0) for s, done in self.applied.items()}
         made = upto if self.bug == 'cut_R' else self.pos
         chains = {s: self.ended.get(s, {}).get(q, 0) for s, q in merged.items()}
@@ -283,6 +286,7 @@ class Replica(Whole):
         super().pull(upto)
         self.pages.append(page)
         if upto == page.made:
+            self.down += [(g, page) for g in self.returned]
             self.returned = []
 
     def take(self, r, g, theirs, pending):
@@ -294,8 +298,8 @@ class Replica(Whole):
     def take_back(self, page, survived, giver):
         before = self.pos
         self.alike = {s: self.same_life(s, (q, page.chains[s]), giver) for s, q in page.merged.items() if q}
-        for r, cells, written, writer, disputed in sorted(page.entries, key=lambda e: (e[0], LIFE in e[1])):
-            self.take_entry(page, survived, r, cells, written, writer, disputed)
+        for r, cells, written, writer, disputed, here in sorted(page.entries, key=lambda e: (e[0], LIFE in e[1])):
+            self.take_entry(page, survived, r, cells, written, writer, disputed, here)
         if self.bug == 'whole_seq':
             for s, q in page.merged.items():
                 if s in self.chains and q > self.seen.get(s, 0):
@@ -315,7 +319,7 @@ class Replica(Whole):
         known[point] = known.get(point, False) or held or s == giver or self.bug == 'no_chain'     # who hands it back has it
         return known[point] or None
 
-    def take_entry(self, page, survived, r, cells, written, writer, disputed):
+    def take_entry(self, page, survived, r, cells, written, writer, disputed, here):
         row, earlier = self.row(r), {g: self.taken.get((r, g, page.epoch), []) for g in GROUPS + (LIFE,)}
         if self.alike.get(writer) is False:
             writer = SELF                                   # the site is another's now: nobody here counts as its writer
@@ -323,7 +327,9 @@ class Replica(Whole):
         covered = self.covered_cells(page, survived, row, earlier, written) if claims else set()
 
         def known(c, g):
-            if written <= survived:
+            # What stands here since before was asked about in the lost log alone: that is not known.
+            lost = here and c.at == written and not row.case and not row.cases.get(g) and self.bug != 'case_survives'
+            if written <= survived and not lost:
                 return True
             if any(was == written and (open or not disputed) or was > written and not open for was, _, open in earlier[g]):
                 return True
@@ -421,6 +427,6 @@ class Replica(Whole):
                 del ops[i]
 
     def knows(self):
-        ops = [y for page in self.pages + self.returned for e in page.entries for y in e[1].values()]
+        ops = [y for page in self.pages + self.returned + [g for g, _ in self.down] for e in page.entries for y in e[1].values()]
         known = set().union(*(o.covers for o in ops)) if ops else set()
         return known | set().union(*(Op.equal.get(i, ()) for i in known)) | super().knows() if known else super().knows()

@@ -118,7 +118,10 @@ struct TakeBack<Store: ScopeStore> {
         let writer = change.by.writer
         let isDisputed = placement.disputed || placement.disputedAbove
         func isKnown(_ cell: Cell, _ group: Int, isOpen: Bool) throws -> Bool {
-            if placement.written <= survived { return true }
+            // What stands here since before was asked about in the lost log alone: that is not known, and its writer, who was shown it in place
+            // of a word of his own, would write over that word when both come again.
+            let isCaseLost = placement.disputed && cell.written == placement.written && row.rowCase == nil && !isOpen && !mutants.contains(.caseSurvives)
+            if placement.written <= survived, !isCaseLost { return true }
             // A later page may tell that a cell, taken back before, came to be disputed.
             if taken[group, default: []].contains(where: {
                 $0.was == placement.written ? $0.isDisputed || !isDisputed : $0.was > placement.written && !$0.isDisputed

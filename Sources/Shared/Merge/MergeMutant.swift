@@ -95,6 +95,10 @@ package struct MergeMutant: OptionSet, Hashable, Sendable {
     package static let markOver = Self(rawValue: 1 << 35)
     /// What comes back and is no child's counts as the parent's, which may have lost it too.
     package static let lentAbove = Self(rawValue: 1 << 36)
+    /// What was handed back and has come down again never goes back a second time.
+    package static let onceOnly = Self(rawValue: 1 << 46)
+    /// Of a value that survived it is forgotten that the lost log asked about it.
+    package static let caseSurvives = Self(rawValue: 1 << 47)
 
     // Of homes that go on with a catalogue that cuts groups differently (DESIGN section 5).
     /// A new group takes its fields' lowest written position.

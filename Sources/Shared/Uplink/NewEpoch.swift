@@ -5,6 +5,9 @@
 // it sealed before, to the end of its last page made from the log that survived. What the lost time had called merged is owed
 // again. Broken off anywhere, all of it is repeated; handing a page back twice is harmless.
 //
+// What has come down again need not be what was handed back: of a case the pages show one candidate, and the others lie at the parent
+// alone. So a page that was handed back is kept, and goes back once more should the parent lose the log in which it had taken it.
+//
 // Two designs for what is handed back: the newest entry of each cell, signed by the child, or the parent's own pages as they
 // came. The second: the parent finds its own signature on them and need not believe anybody, and a page says what the log had
 // merged when it was made.
@@ -21,7 +24,8 @@ enum KeptPage {
             .execute(arguments: [scope.key, page.upTo.rawValue, page.logEnd.rawValue, Data(mark.bytes), Data(bytes)])
         guard page.upTo == page.logEnd else { return }
         // All that was handed back has come down again by now, in pages of the present epoch.
-        try db.cachedStatement(sql: "DELETE FROM zz_returned WHERE scope = ?").execute(arguments: [scope.key])
+        let number = db.lastInsertedRowID
+        try db.cachedStatement(sql: "UPDATE zz_returned SET down = ? WHERE scope = ? AND down IS NULL").execute(arguments: [number, scope.key])
     }
 
     static func newest(_ db: Database, _ scope: ScopeID) throws -> PageMark? { try marks(db, scope, limit: 1).first }
@@ -36,11 +40,16 @@ enum KeptPage {
 
     /// Whether pages are set aside, to be handed back.
     static func areToReturn(_ db: Database, _ scope: ScopeID) throws -> Bool {
-        try Bool.fetchOne(db.cachedStatement(sql: "SELECT EXISTS (SELECT 1 FROM zz_returned WHERE scope = ?)"), arguments: [scope.key])!
+        try Bool.fetchOne(db.cachedStatement(sql: "SELECT EXISTS (SELECT 1 FROM zz_returned WHERE scope = ? AND down IS NULL)"), arguments: [scope.key])!
     }
 
-    /// Sets the newest pages aside, to be handed back until they have come down again.
+    /// Sets the newest pages aside, to be handed back until they have come down again; so are those that had come down with them.
     static func setAside(_ db: Database, _ scope: ScopeID, newest count: Int) throws {
+        try db.execute(
+            sql: """
+                UPDATE zz_returned SET down = NULL
+                WHERE scope = ?1 AND down IN (SELECT number FROM zz_page WHERE scope = ?1 ORDER BY number DESC LIMIT ?2)
+                """, arguments: [scope.key, count])
         try db.execute(
             sql: """
                 INSERT INTO zz_returned (scope, bytes) SELECT scope, bytes FROM
@@ -96,7 +105,7 @@ extension SyncSession {
         let (base, pages) = try await read { db in
             let newest = try Row.fetchOne(
                 db, sql: "SELECT up_to, made FROM zz_page WHERE scope = ? ORDER BY number DESC LIMIT 1", arguments: [scope.key])
-            let pages = try Data.fetchAll(db, sql: "SELECT bytes FROM zz_returned WHERE scope = ? ORDER BY number", arguments: [scope.key])
+            let pages = try Data.fetchAll(db, sql: "SELECT bytes FROM zz_returned WHERE scope = ? AND down IS NULL ORDER BY number", arguments: [scope.key])
             return ((cursor: Position(newest?["up_to"] ?? 0), survived: Position(newest?["made"] ?? 0)), pages)
         }
         for page in pages { try await client.giveBack(scope, page: Array(page), survived: base.survived) }

@@ -64,12 +64,15 @@ package enum UplinkSchema {
         ) STRICT;
         CREATE INDEX zz_page_scope ON zz_page (scope, number);
 
-        -- Pages that a parent which was put back has lost: handed back, and kept until what is in them has come down again.
+        -- Pages that a parent which was put back has lost: handed back at every hello until what is in them has come down again, and once
+        -- more when the parent loses that too.
         CREATE TABLE zz_returned (
           number INTEGER PRIMARY KEY,
           scope INT NOT NULL,
+          down INT,                             -- the page of zz_page with which all of it had come down; NULL: not yet
           bytes BLOB NOT NULL
         ) STRICT;
+        CREATE INDEX zz_returned_waiting ON zz_returned (scope, number) WHERE down IS NULL;
 
         -- A row that waits: which fields of it went up with which seq. Settled rows stand nowhere.
         CREATE TABLE zz_unsettled (
