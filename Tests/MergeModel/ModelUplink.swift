@@ -84,17 +84,18 @@ struct ModelUplink {
     mutating func advance(to upTo: Position, logEnd: Position, merged: MergedSeqs) {
         (cursor, self.merged, quarantined) = (upTo, merged.upTo, merged.quarantined)
         if upTo == logEnd { judged = merged.upTo }
-        let judged = judged
         for later in unsettled where merged.contains(later.seq) {
             for index in unsettled.indices where unsettled[index].row == later.row && unsettled[index].seq < later.seq {
                 guard !merged.contains(unsettled[index].seq) else { continue }
-                unsettled[index].mask = FieldMask(unsettled[index].mask.bits & ~later.mask.bits)
-                if later.life != .unchanged { unsettled[index].life = .unchanged }
+                var waiting = Pending()
+                waiting.add(fields: unsettled[index].mask, life: unsettled[index].life)
+                waiting.settle(fields: later.mask, life: later.life)
+                (unsettled[index].mask, unsettled[index].life) = (waiting.fields, waiting.life ? unsettled[index].life : .unchanged)
             }
         }
         unsettled.removeAll { change in
             if !merged.contains(change.seq) { return change.mask.isEmpty && change.life == .unchanged }
-            return change.life != .dead || change.seq <= judged
+            return change.life != .dead || upTo == logEnd
         }
     }
 

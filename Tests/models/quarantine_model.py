@@ -7,6 +7,7 @@ goes on waiting for their cells, but for those that a later change of it, which 
 over the cells that its site has written since.
 """
 from whole_model import Replica as Whole
+from whole_state import DEAD, GROUPS, LIFE
 
 # What the Swift tests make wrong on purpose, here as well: `quar` is all three.
 MUTANTS = "quar silent own_cursor blind_release".split()
@@ -19,6 +20,7 @@ class Replica(Whole):
         self.lying = {}                 # child's site -> its segments in quarantine
         self.ever = {}                  # child's site -> [[first, last, position at which it was merged]] of all that ever lay there
         self.released = {}              # child's site -> [(last seq, position)] of what was merged below later segments
+        self.deletes = set()            # of its own seqs: deletes
         self.gaps = []                  # of its own seqs: what lay in quarantine at the end of the last page
 
     def is_wrong(self, bug):
@@ -52,11 +54,8 @@ class Replica(Whole):
         ctx, last = self.context(s, seg), seg[1][-1][0]
         for seq, r, cells in sorted(seg[1], key=lambda x: not self.fresh(x)):
             self.begin()
-            for g, y in cells.items():
-                c = self.row(r).cells[g]
-                if c.op and c.site == s and self.word(s, c.at) > last and not self.is_wrong('blind_release'):
-                    continue                                # its site has written it since
-                self.judge(s, r, g, y, ctx)
+            for g in [g for g in cells if not self.overtaken(s, r, g, last)]:
+                self.judge(s, r, g, cells[g], ctx)
             self.end()
         if self.pos == before:
             self.pos = self.next()
@@ -66,6 +65,16 @@ class Replica(Whole):
         (self.applied if newest else self.released).setdefault(s, []).append((last, self.pos))
         next(x for x in self.ever[s] if x[1] == last)[2] = self.pos
         self.commit()
+
+    def overtaken(self, s, r, g, last):
+        """Its site has written the cell since."""
+        row = self.row(r)
+        c = row.cells[g]
+        if not c.op or c.site != s or self.word(s, c.at) <= last or self.is_wrong('blind_release'):
+            return False
+        if g != LIFE and row.dead:
+            self.show(row.cells[LIFE])                      # its sender passed over the row's end while this waited
+        return True
 
     def word(self, s, at):
         """The last seq of the site's segment whose merge has this position in its transaction."""
@@ -77,9 +86,25 @@ class Replica(Whole):
         lay = [(a, b) for a, b, at in self.parent.ever.get(self.site, ()) if at is None or at > upto]
         self.gaps = [] if self.is_wrong('silent') else lay
         super().pull(upto)
+        for row in self.rows.values():
+            if upto == self.parent.pos and not self.waits(row.end, self.merged):
+                row.end = 0
 
     def waits(self, seq, merged):
         return seq > merged or any(a <= seq <= b for a, b in self.gaps)
+
+    def unjudged(self, row):
+        return row.alive and row.end > 0
+
+    def seal(self):
+        n = len(self.outbox)
+        super().seal()
+        for _, rows in self.outbox[n:]:
+            self.deletes |= {seq for seq, _, cells in rows if LIFE in cells and cells[LIFE].value == DEAD}
+
+    def answers(self, seq, groups):
+        """What a change that is merged says of a row's cells; who deletes a row has no more to say of any."""
+        return frozenset(GROUPS + (LIFE,)) if seq in self.deletes else groups
 
     def pending(self, merged):
         """Row -> its cells that the parent has not judged yet; a later word that it has merged answers the earlier ones."""
@@ -88,10 +113,10 @@ class Replica(Whole):
             if self.waits(seq, merged):
                 cells[r] = cells.get(r, frozenset()) | groups
             else:
-                cells[r] = cells.get(r, frozenset()) - groups
+                cells[r] = cells.get(r, frozenset()) - self.answers(seq, groups)
         return {r: groups for r, groups in cells.items() if groups}
 
     def settle(self, merged):
-        done = [x for x in self.unsettled if not self.waits(x[0], merged)]
+        done = [(seq, r, self.answers(seq, groups)) for seq, r, groups in self.unsettled if not self.waits(seq, merged)]
         left = [x for x in self.unsettled if self.waits(x[0], merged)]
         self.unsettled = [(seq, r, groups - frozenset().union(*(g for q, x, g in done if x == r and q > seq))) for seq, r, groups in left]

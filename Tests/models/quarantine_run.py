@@ -3,8 +3,7 @@
     python3 quarantine_run.py check SEEDS [TIERS] [MUTANT] [FIRST]
     python3 quarantine_run.py print SEEDS [TIERS] [FIRST]
 
-Rows are born, edited, merged by policies and decided, held and disputed; they are not deleted, and nobody is put back (`whole_run.py`
-and `hub_run.py` do that, without quarantine).
+Nobody is put back (`whole_run.py` and `hub_run.py` do that, without quarantine).
 """
 import random
 import sys
@@ -58,7 +57,7 @@ def run(seed, tiers=3, bug=None, steps=400, log=Quiet()):
     for _ in range(steps):
         r, a = R.choice(everyone), R.random()
         if a < (.35 if r in nodes else .08):
-            born = write(r, R, born, r in nodes, log, deletes=False)
+            born = write(r, R, born, r in nodes, log)
         elif a < .6 and r.parent:
             push(r, R, log)
         elif a < .85 and r.parent:

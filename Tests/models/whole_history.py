@@ -88,7 +88,7 @@ def node_row(r, row, pending):
 def hub_row(r, row, pending):
     """The life, then each cell, the life's first: written, shown, value, who brought it, origin, time, base, waits to go up,
     waits for the parent, candidates; of each candidate: value, who brought it, origin, time."""
-    out = [row.life(), int(row.alive and row.end > r.judged)]
+    out = [row.life(), int(r.unjudged(row))]
     for g in (LIFE,) + GROUPS:
         c = row.cells[g]
         if c.op is None:

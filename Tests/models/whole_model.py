@@ -186,7 +186,7 @@ class Replica:
                 row.cells[g].op.stamp = (self.name, row.time)
             return [dirty]
         stuck = row.case or row.alive and r in self.held
-        stuck = stuck or row.alive and row.end > self.judged and self.bug != 'revive'
+        stuck = stuck or self.unjudged(row) and self.bug != 'revive'
         # A row whose life waits is new to the parent: it goes up whole or not at all.
         stuck = stuck or row.alive and LIFE in dirty and any(row.cases.values())
         if stuck and self.bug != 'no_hold':
@@ -203,6 +203,10 @@ class Replica:
             groups.append(LIFE)
             stamps = [s for s in stamps if s != last] + [last]
         return [[g for g in groups if row.cells[g].op.stamp == s] for s in stamps]
+
+    def unjudged(self, row):
+        """It lives again, and its delete that went up is not known to be judged."""
+        return row.alive and row.end > self.judged
 
     def push(self, first, upto):
         for seg in self.outbox[first:upto]:
@@ -291,7 +295,7 @@ class Replica:
     def pull(self, upto):
         p = self.parent
         merged = max([self.merged] + [q for q, at in p.applied.get(self.site, ()) if at <= upto])
-        pending = self.pending(merged)
+        pending, self.reaches_end = self.pending(merged), upto == p.pos
         for r in sorted(p.rows):
             theirs = p.rows[r]
             newest = max(c.pos for c in theirs.cells.values())
@@ -305,6 +309,7 @@ class Replica:
                     told.append(g)
             if not told:
                 continue
+            self.told = told
             self.begin()
             for g in told:
                 (self.take_node if self.isnode else self.take)(r, g, theirs, pending.get(r, ()))
@@ -360,9 +365,9 @@ class Replica:
             was = row.life()
             self.accept(r, g, c, t, mine, same)
             if g == LIFE and not same and row.alive:        # whoever took it to be dead gets it whole
-                if was == DEAD:                             # the delete had covered what is here
-                    for x in GROUPS:
-                        row.cells[x].dirty = False
+                if was == DEAD:                             # the delete had covered what is here, but for what the parent
+                    for x in GROUPS:                        # never had: it shows the row without
+                        row.cells[x].dirty = row.cells[x].dirty and self.reaches_end and x not in self.told
                 self.whole(r)
 
     def accept(self, r, g, c, t, mine, same):
