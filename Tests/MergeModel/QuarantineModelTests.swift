@@ -8,7 +8,7 @@ import Testing
 
 @Suite(.serialized) struct QuarantineModelTests {
     /// Histories of each number of tiers.
-    static var seeds: Int { MergeModel.isLong ? 1_500 : 60 }
+    static var seeds: Int { MergeModel.isLong ? 900 : 60 }
 
     static let first: [Int: Result<[UInt8], any Error>] = [3: Result { try print(3, 0..<60) }, 4: Result { try print(4, 0..<60) }]
 
