@@ -63,9 +63,7 @@ struct SQLiteScopeStore: ScopeStore {
                 insert.bind(2, changes.rows[index].rawValue)
                 insert.bind(3, at(moved).rawValue)
                 insert.bind(4, numbers[Int(changes.stamps[index])])
-                for field in cells.indices {
-                    if let column = cells[field] { insert.bind(field + 5, column, cell: index) } else { insert.bindNull(field + 5) }
-                }
+                insert.bind(after: 4, cells, cell: index)
                 try insert.run()
                 if insert.changes == 0 { known.append(index) } else { moved += 1 }
             }

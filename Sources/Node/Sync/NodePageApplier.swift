@@ -108,9 +108,7 @@ struct NodePageApplier {
         if writer.columns.isEmpty && !insert { return }
         try changes.columns.withUnsafeBufferPointer { source in
             defer { writer.statement.clearBindings() }
-            for (parameter, column) in writer.columns.enumerated() {
-                writer.statement.bind(parameter + 1, source.baseAddress! + column, cell: index)
-            }
+            writer.statement.bind(after: 0, writer.columns.map { source.baseAddress! + $0 }, cell: index)
             writer.statement.bind(writer.columns.count + 1, row.rawValue)
             try writer.statement.run()
         }

@@ -35,17 +35,27 @@ package struct HotStatement {
         case .text(let value): bind(parameter, value)
         }
     }
-    /// Binds a cell of a column without a copy of its text: the columns must stay where they are until the statement has run and its bindings are cleared.
+    /// Binds a cell of each column (nil: null) to the parameters that follow, without copies of texts: the columns must stay where they are
+    /// until the statement has run and its bindings are cleared.
     ///
-    /// The column comes by its address: taken out of its array, its own four arrays would be retained and released for every cell
+    /// Columns come by their addresses: taken out of its array, a column's own four arrays would be retained and released for every cell
     /// (measured: a third of a merge).
-    package func bind(_ parameter: Int, _ column: UnsafePointer<CellColumn>, cell: Int) {
-        switch CellColumn.Tag(rawValue: column.pointee.tags[cell])! {
-        case .null: bindNull(parameter)
-        case .integer: bind(parameter, column.pointee.words[cell])
-        case .real: sqlite3_bind_double(raw, Int32(parameter), Double(bitPattern: UInt64(bitPattern: column.pointee.words[cell])))
-        case .text:
-            column.pointee.bytes.withUnsafeBufferPointer { bindText(parameter, UnsafeBufferPointer(rebasing: $0[column.pointee.textRange(cell)]), Self.inPlace) }
+    package func bind(after parameter: Int, _ columns: [UnsafePointer<CellColumn>?], cell: Int) {
+        var place = Int32(parameter)
+        for column in columns {
+            place += 1
+            guard let column, let tag = CellColumn.Tag(rawValue: column.pointee.tags[cell]), tag != .null else {
+                sqlite3_bind_null(raw, place)
+                continue
+            }
+            let word = column.pointee.words[cell]
+            switch tag {
+            case .text:
+                let start = Int(column.pointee.starts[cell])
+                column.pointee.bytes.withUnsafeBufferPointer { bindText(Int(place), UnsafeBufferPointer(rebasing: $0[start..<Int(word)]), Self.inPlace) }
+            case .real: sqlite3_bind_double(raw, place, Double(bitPattern: UInt64(bitPattern: word)))
+            default: sqlite3_bind_int64(raw, place, word)
+            }
         }
     }
     package func clearBindings() { sqlite3_clear_bindings(raw) }
