@@ -26,7 +26,8 @@ import Testing
     // MARK: nodes
 
     /// Whether the copy knows the school (by another node) or nothing of it.
-    @Test(arguments: zip([HomeCopy.Part.database, .home, .home], [false, false, true])) func aNodeThatJoinedAfterTheCopy(part: HomeCopy.Part, knowsSchool: Bool) async throws {
+    @Test(arguments: zip([HomeCopy.Part.database, .home, .home], [false, false, true]))
+    func aNodeThatJoinedAfterTheCopy(part: HomeCopy.Part, knowsSchool: Bool) async throws {
         let stage = try await Stage(knowsSchool ? ["A1"] : ["A1", "A2"], copied: knowsSchool ? [] : ["province"])
         if knowsSchool {
             try stage.world.backup("province")
@@ -109,7 +110,8 @@ import Testing
 
     // MARK: hubs
 
-    @Test(arguments: zip([HomeCopy.Part.database, .home, .home], [true, true, false])) func aHubThatJoinedAfterTheCopy(part: HomeCopy.Part, wasPutBack: Bool) async throws {
+    @Test(arguments: zip([HomeCopy.Part.database, .home, .home], [true, true, false]))
+    func aHubThatJoinedAfterTheCopy(part: HomeCopy.Part, wasPutBack: Bool) async throws {
         let stage = try await Stage(["A1", "A2", "B1"], copied: ["ministry"])
         if wasPutBack {
             // It is another site above since.

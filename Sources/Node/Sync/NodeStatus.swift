@@ -168,7 +168,9 @@ extension NodeHome {
                 .refused, "This node has joined already (scope \(scope)).", next: "Nothing to do: `zzsync sync` exchanges the data.")
         }
         if let known = present.scope, known != scope {
-            throw Failure(.refused, "This node's data belong to scope \(known).", next: "Ask the hub's operator for an invite of that scope (`zzsync hub invite --scope \(known)`).")
+            throw Failure(
+                .refused, "This node's data belong to scope \(known).",
+                next: "Ask the hub's operator for an invite of that scope (`zzsync hub invite --scope \(known)`).")
         }
         let (link, reply, _) = try await ParentLink.enrol(directory, invite: invite, label: label)
         guard reply.scope == scope.description else {

@@ -15,6 +15,8 @@ struct HomeBackup {
     let turn: Int
     let writes: Int
     let catalogue: Catalogue
+    /// Whoever has a larger number has joined since.
+    let sites: Int
 }
 
 extension Country {
@@ -44,6 +46,7 @@ extension Country {
             guard let backup = backups[hub.name], dice.chance(0.6) else { return try copy(hub) }
             (hub.isCopied, hub.isPutBack) = (true, true)
             faults.count(.hubPutBack)
+            if sites.contains(where: { $0.parent === hub && $0.number > backup.sites && !$0.isClone }) { faults.count(.childForgotten) }
             try readJournal(of: hub.hub!.home, into: &lostJournal)
             memories[hub.name] = nil
             bulks[hub.name] = nil
@@ -60,10 +63,10 @@ extension Country {
         do { try body() } catch { failures.append("\(site.name) cannot be copied or put back: \(error)") }
     }
 
-    private func copy(_ site: Site) throws {
+    func copy(_ site: Site) throws {
         let path = "\(folder)/\(site.name).copy"
         try take(site, to: path)
-        backups[site.name] = HomeBackup(path: path, turn: scheduler.turns, writes: tallies.writes, catalogue: site.catalogue)
+        backups[site.name] = HomeBackup(path: path, turn: scheduler.turns, writes: tallies.writes, catalogue: site.catalogue, sites: sites.count)
         note("\(site.name) is copied")
     }
 

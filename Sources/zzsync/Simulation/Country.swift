@@ -34,6 +34,13 @@ struct Plan: Sendable {
     /// Milliseconds at most between an upload and its merge.
     var mergeDelay = 900_000
 
+    /// In some countries where hubs are put back the first copy of one is older than some of its nodes: before which of them it is taken.
+    func earlyCopy(of hubs: [String]) -> (hub: String, node: Int)? {
+        var dice = Dice(seed: seed ^ 0xEA21)
+        guard hasHubCopies, dice.chance(0.5) else { return nil }
+        return (dice.pick(hubs)!, dice.roll(0...nodes - 1))
+    }
+
     /// What a seed stands for in the test bed.
     static func bed(seed: UInt64) -> Plan {
         var dice = Dice(seed: seed ^ 0x5EED)
@@ -128,9 +135,11 @@ struct Plan: Sendable {
         let province = try await hub("province", "province", "41", parent: ministry)
         let city = plan.hasCity ? try await hub("city", "city", "4101", parent: province) : nil
         for school in 0..<plan.schools { scopes.append(ScopeID(Dice.id(plan.seed, school))) }
+        let early = plan.earlyCopy(of: city == nil ? ["province"] : ["province", "city"])
         for number in 0..<plan.nodes {
             let school = number % plan.schools
             let home = school < 2 ? city ?? province : province
+            if let early, early.node == number { try copy(early.hub == "city" ? city! : province) }
             try await node("\(Self.letters(school))\(number / plan.schools + 1)", school: school, hub: home)
         }
         scheduler.afterTurn = { [unowned self] in self.buryTheDead() }

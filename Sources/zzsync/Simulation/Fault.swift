@@ -21,6 +21,7 @@ enum Fault: String, CaseIterable, Sendable {
     case putBack = "node put back from a copy"
     case hubPutBack = "hub put back from a copy"
     case cameLate = "child of such a hub came late"
+    case childForgotten = "hub put back to before a child had joined"
     case cloned = "node cloned"
     case olderVersion = "site of an older catalogue"
     case foreign = "home with foreign fields or forms"
