@@ -40,7 +40,7 @@ struct ConflictsList: ParsableCommand {
 
 extension CaseView {
     /// What became of a return.
-    fileprivate var state: String { candidates.contains(where: \.answers) ? "\tanswered" : isReturned ? "\treturned" : "" }
+    fileprivate var state: String { isAnswered ? "\tanswered" : isReturned ? "\treturned" : "" }
 }
 
 struct ConflictsShow: ParsableCommand {
@@ -70,6 +70,10 @@ struct ConflictsShow: ParsableCommand {
         for candidate in item.candidates {
             Terminal.line("  \(candidate.candidate)  \(shown(candidate.values))")
             Terminal.line("     by \(candidate.author) at \(Terminal.time(candidate.time)), from \(candidate.from)\(candidate.answers ? ", in answer to the return" : "")")
+        }
+        for answer in item.confirmed {
+            Terminal.line("  The school confirms \(shown(answer.confirmed)): \(answer.reason)")
+            Terminal.line("     by \(answer.author) at \(Terminal.time(answer.at)), in answer to the return")
         }
         for row in item.rows ?? [] {
             Terminal.line("  row \(row.row) of school \(row.school)  \(row.values.isEmpty ? "equal in every field" : shown(row.values))")

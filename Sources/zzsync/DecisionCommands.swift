@@ -1,4 +1,4 @@
-// decisions, hub conflicts decisions: what was decided about a school's rows, at the school and at every hub.
+// decisions, confirm, hub conflicts decisions: what was decided or asked about a school's rows, at the school and at every hub.
 
 import ArgumentParser
 import Hub
@@ -15,6 +15,35 @@ struct Decisions: ParsableCommand {
         let node = try options.openNode()
         let form = try form.map { try node.catalogue.form(named: $0) }
         try node.decisions(form: form).show(options, node.catalogue)
+    }
+}
+
+struct Confirm: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Answer what a hub has returned to the school: the values as they stand are right.",
+        discussion: """
+            Nothing is written to the row; the answer goes up with the next sync, to whichever hub has asked. To answer with another
+            value, `put` it.
+            """)
+    @OptionGroup var options: Options
+    @Argument(help: "Form id, path or template name.") var form: String
+    @Argument(help: "The row's natural key, or its id.") var key: [String]
+    @Option(help: "Only a question about this field; may be given several times.") var field: [String] = []
+    @Option(help: "Why they are right; the hub's operator will read it.") var reason: String
+
+    func run() throws {
+        let node = try options.openNode()
+        let form = try node.catalogue.form(named: form)
+        let fields = try field.map { try form.field(named: $0) }
+        let answers = try node.confirm(form: form, key: key, fields: fields, reason: reason, author: options.user)
+        if options.json { return Terminal.json(["answers": answers]) }
+        for answer in answers {
+            let said = answer.confirmed.sorted { $0.key < $1.key }.map { column, value in
+                "\(form.fields.first { $0.id == column }?.title ?? column)=\(value)"
+            }
+            Terminal.line("\(form.title) \(answer.key)\tconfirmed: \(said.joined(separator: "  "))")
+        }
+        Terminal.line("\(answers.count) answers; they go up with the next sync.")
     }
 }
 

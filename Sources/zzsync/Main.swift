@@ -61,7 +61,7 @@ struct Zzsync: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             Init.self, Join.self, Forms.self, Put.self, Get.self, List.self, Delete.self, Template.self, Import.self,
-            Review.self, Check.self, Sync.self, Status.self, Trace.self, Decisions.self, Digest.self, ReceiptCommand.self, Doctor.self, Serve.self, HubCommand.self,
+            Review.self, Check.self, Sync.self, Status.self, Trace.self, Decisions.self, Confirm.self, Digest.self, ReceiptCommand.self, Doctor.self, Serve.self, HubCommand.self,
             Simulate.self,
         ])
 }

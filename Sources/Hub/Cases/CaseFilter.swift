@@ -84,7 +84,7 @@ package struct CaseFilter: Sendable {
         case "author": any(sides.map(\.author))
         case "site": any(sides.map(\.site) + item.candidates.map(\.from))
         case "returned": any([item.isReturned ? "yes" : "no"])
-        case "answered": any([item.candidates.contains(where: \.answers) ? "yes" : "no"])
+        case "answered": any([item.isAnswered ? "yes" : "no"])
         case "case": any(["\(item.number)"])
         default:
             imports.contains { one in
@@ -147,7 +147,8 @@ package enum Side: Hashable, Sendable {
         switch self {
         case .newest: chosen = fitting.max { ($0.clamped ?? $0.time, $0.candidate) < ($1.clamped ?? $1.time, $1.candidate) }
         case .oldest: chosen = fitting.min { ($0.clamped ?? $0.time, $0.candidate) < ($1.clamped ?? $1.time, $1.candidate) }
-        case .value:
+        case .value,
+            .answer where !item.confirmed.isEmpty:
             guard Set(fitting.map(\.values)).count <= 1 else {
                 throw Failure(.refused, "More than one candidate is on this side.", next: "Decide the case by itself.")
             }
@@ -167,7 +168,7 @@ package enum Side: Hashable, Sendable {
         case .present: item.group.isEmpty ? candidate.values["life"] == "alive" : candidate.values == item.shown
         case .parent: candidate.from == "parent"
         case .hub: candidate.from == "this hub"
-        case .answer: candidate.answers
+        case .answer: candidate.answers || item.confirmed.contains { candidate.says($0.confirmed) }
         case .site(let name): CaseFilter.matches(candidate.from, name) || candidate.site == name
         case .author(let name): CaseFilter.matches(candidate.author, name)
         case .value(let text): candidate.values.values.contains { CaseFilter.matches($0, text) }
@@ -176,4 +177,8 @@ package enum Side: Hashable, Sendable {
         case .choice: false
         }
     }
+}
+
+extension CandidateView {
+    fileprivate func says(_ confirmed: [String: String]) -> Bool { !confirmed.isEmpty && confirmed.allSatisfy { values[$0] == $1 } }
 }

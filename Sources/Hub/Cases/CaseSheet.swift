@@ -43,10 +43,11 @@ package struct CaseSheet {
         }
         // Which of the two is right depends on what they break together.
         let broken = (item.breaks ?? []).map { "违反 \($0)" }
+        let confirmed = item.confirmed.map { "学校确认 \(shown($0.confirmed))：\($0.reason)（\($0.author)）" }
         let fields = item.group.map { column in form?.fields.first { $0.id == column }?.title ?? column }
         return [
             "\(item.number)", "\(item.version)", item.school, form?.title ?? item.form, item.key, fields.joined(separator: "；"), item.kind,
-            shown(item.base ?? [:]), String((broken + sides).joined(separator: "\n").prefix(Self.textMax)), "", "", "",
+            shown(item.base ?? [:]), String((broken + sides + confirmed).joined(separator: "\n").prefix(Self.textMax)), "", "", "",
         ]
     }
 

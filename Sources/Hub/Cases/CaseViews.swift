@@ -38,7 +38,16 @@ extension OperatorDesk {
             },
             survivor: row["kind"] as String == "life" ? try form.flatMap { try survivor(db, $0, scope, RowID(row["id"])) } : nil,
             rows: row["kind"] as String == "twins" ? try form.map { try twins(db, row, $0) } : nil,
-            breaks: isRule ? form.map { form in form.rules.filter { RuleCase.ruleIDs(row).contains($0.id) }.map { "\($0.id) \($0.message)" } } : nil)
+            breaks: isRule ? form.map { form in form.rules.filter { RuleCase.ruleIDs(row).contains($0.id) }.map { "\($0.id) \($0.message)" } } : nil,
+            confirmed: returned == nil ? [] : try confirmed(db, row))
+    }
+
+    /// Answers to any question about the case that nobody has taken back.
+    private func confirmed(_ db: Database, _ entry: Row) throws -> [AnswerRecord] {
+        let questions = try Int64.fetchAll(
+            db, sql: "SELECT record FROM zz_decision WHERE number = ? AND kind = 'return' AND undone_by IS NULL ORDER BY decision",
+            arguments: [entry["number"] as Int64])
+        return try questions.flatMap { try AnswerRecord.list(db, scope: ScopeID(key: entry["scope"]), to: $0) }
     }
 
     /// The columns that a case was about whose group is cut differently now.

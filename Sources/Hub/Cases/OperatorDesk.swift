@@ -44,7 +44,7 @@ package struct CaseView: Codable, Sendable {
     package var closedAt: Int64?
     package var otherSchool: String?
     package var otherRow: String?
-    /// It went back to the school with a question; a candidate that `answers` came since.
+    /// It went back to the school with a question; it may have answered since.
     package var isReturned = false
     /// Column → what the row shows meanwhile.
     package var shown: [String: String] = [:]
@@ -57,9 +57,12 @@ package struct CaseView: Codable, Sendable {
     package var rows: [TwinView]?
     /// Rules that both sides kept and the row as merged breaks.
     package var breaks: [String]?
+    /// What the school has confirmed since it was asked, writing nothing.
+    package var confirmed: [AnswerRecord] = []
+    package var isAnswered: Bool { !confirmed.isEmpty || candidates.contains(where: \.answers) }
 
     enum CodingKeys: String, CodingKey {
-        case number = "case", kind, school, form, row, key, group, version, shown, base, candidates, survivor, rows, breaks, isReturned = "returned"
+        case number = "case", kind, school, form, row, key, group, version, shown, base, candidates, survivor, rows, breaks, confirmed, isReturned = "returned"
         case openedAt = "opened_at", closedAt = "closed_at", otherSchool = "other_school", otherRow = "other_row"
     }
 }

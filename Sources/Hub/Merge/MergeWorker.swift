@@ -189,7 +189,7 @@ package actor MergeWorker {
     /// catalogue pass: they are kept and handed on as they are (`ForeignFields`).
     private static func check(_ body: SegmentBody, _ catalogue: Catalogue, fromNode isNode: Bool, isOurs: Bool) throws {
         for changes in body.forms {
-            if isNode, SystemForms.isSystem(changes.form) {
+            if isNode, SystemForms.isSystem(changes.form), !SystemForms.isSchools(changes.form) {
                 throw Unreadable(reason: "rows of form number \(changes.form) are written by hubs alone, this site is a node")
             }
             // A node hands on nothing: it writes what its own catalogue has.

@@ -157,7 +157,7 @@ extension NodeHome {
         return try statement.step() ? read(statement, form) : nil
     }
 
-    private func lookUp(_ db: Database, _ form: Form, key: [String]) throws -> StoredRow? {
+    func lookUp(_ db: Database, _ form: Form, key: [String]) throws -> StoredRow? {
         if form.key.count == key.count {
             let normaliser = Normaliser(catalogue: catalogue)
             // What cannot be a value of the key's type is the key of no row.

@@ -127,18 +127,29 @@ package enum NodeSchema {
         let sql: String
     }
 
-    /// Hubs alone write the system forms.
+    /// What hubs alone write.
     static func guards(_ form: Form) -> [Trigger] {
-        ["INSERT", "UPDATE", "DELETE"].map { verb in
-            let name = "zz_guard_\(verb.lowercased())_\(form.table)"
-            return Trigger(
-                name: name,
-                sql: """
-                    CREATE TRIGGER \(name) BEFORE \(verb) ON \(form.table) BEGIN
-                      SELECT RAISE(ABORT, '\(form.table) is written by the hub alone; nothing was changed');
-                    END
-                    """)
-        }
+        ["INSERT", "UPDATE", "DELETE"].map { verb in guardTrigger(form, verb, "\(form.table) is written by the hub alone; nothing was changed") }
+    }
+
+    private static func guardTrigger(_ form: Form, _ verb: String, when condition: String = "", _ sentence: String) -> Trigger {
+        let name = "zz_guard_\(verb.lowercased())_\(form.table)"
+        return Trigger(
+            name: name,
+            sql: """
+                CREATE TRIGGER \(name) BEFORE \(verb) ON \(form.table) \(condition)BEGIN
+                  SELECT RAISE(ABORT, '\(sentence)');
+                END
+                """)
+    }
+
+    /// What this school writes by `zzsync` alone, once: a new record is marked like every row.
+    private static func recordTriggers(_ form: Form) -> [Trigger] {
+        let sentence = "\(form.table) is written by zzsync confirm alone, once; nothing was changed"
+        return [
+            guardTrigger(form, "INSERT", when: "WHEN NOT EXISTS (SELECT 1 FROM zz_author) ", sentence), guardTrigger(form, "UPDATE", sentence),
+            guardTrigger(form, "DELETE", sentence), insertion(form),
+        ]
     }
 
     private static let author = "coalesce((SELECT name FROM zz_author), '\(outsideProgram)')"
@@ -153,15 +164,7 @@ package enum NodeSchema {
     }
 
     static func triggers(_ form: Form) -> [Trigger] {
-        if SystemForms.isSystem(form.number) { return guards(form) }
-        let all = form.allFields
-        let insert = Trigger(
-            name: "zz_insert_\(form.table)",
-            sql: """
-                CREATE TRIGGER zz_insert_\(form.table) AFTER INSERT ON \(form.table) BEGIN
-                \(mark("\(form.number), NEW.id, \(all.low), \(all.high), 1", life: "1"))
-                END
-                """)
+        if SystemForms.isSystem(form.number) { return SystemForms.isSchools(form.number) ? recordTriggers(form) : guards(form) }
         let delete = Trigger(
             name: "zz_delete_\(form.table)",
             sql: """
@@ -176,7 +179,18 @@ package enum NodeSchema {
                   SELECT RAISE(ABORT, 'the id of a row cannot be changed; delete the row and insert another');
                 END
                 """)
-        return [insert, delete, fixedID] + updates(form)
+        return [insertion(form), delete, fixedID] + updates(form)
+    }
+
+    private static func insertion(_ form: Form) -> Trigger {
+        let all = form.allFields
+        return Trigger(
+            name: "zz_insert_\(form.table)",
+            sql: """
+                CREATE TRIGGER zz_insert_\(form.table) AFTER INSERT ON \(form.table) BEGIN
+                \(mark("\(form.number), NEW.id, \(all.low), \(all.high), 1", life: "1"))
+                END
+                """)
     }
 
     /// Fields of one update trigger. A statement compiles the triggers of the columns that it names and compares each of their columns:
@@ -266,7 +280,7 @@ package enum NodeSchema {
                 try db.execute(sql: trigger.sql)
             }
             if SystemForms.isSystem(form.number) {
-                repaired.append("Table \(form.table) is guarded again: only the hub writes it.")
+                repaired.append("Table \(form.table) is guarded again: no other program writes it.")
                 continue
             }
             let all = form.allFields

@@ -38,10 +38,10 @@ package final class NodeReplica: ChildReplica {
         guard try hasUnsealed(db, scope: scope) else { return SealSummary() }
         var sealer = try Sealer(
             db, scope: scope, site: keys.site, key: keys.signing, catalogue: catalogue, now: now)
-        for form in catalogue.forms { try seal(db, form, into: &sealer) }
+        for form in catalogue.storedForms { try seal(db, form, into: &sealer) }
         try sealer.finish()
         // Marks of forms that this catalogue does not have stay until one has them.
-        let known = catalogue.forms.map { String($0.number) }.joined(separator: ", ")
+        let known = catalogue.storedForms.map { String($0.number) }.joined(separator: ", ")
         try db.execute(sql: "DELETE FROM zz_mark WHERE form IN (\(known))")
         KillPoint.reach("seal.write", in: home.directory)
         return SealSummary(rows: sealer.rows, segments: sealer.segments)

@@ -322,7 +322,7 @@ struct Rehearsal {
             try must(found.map(\.reason), reasons, "reasons of the decisions known at \(step.who)")
         }
         if let count = step.answered {
-            let open = try OperatorDesk(try world.hub(step.who)).cases().filter { $0.candidates.contains(where: \.answers) }
+            let open = try OperatorDesk(try world.hub(step.who)).cases().filter(\.isAnswered)
             try must(open.count, count, "cases with an answer at \(step.who)")
         }
         if let wanted = step.requests {
