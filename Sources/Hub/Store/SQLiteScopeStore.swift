@@ -55,8 +55,9 @@ struct SQLiteScopeStore: ScopeStore {
             """)
         var known: [Int] = []
         var moved = 0
-        try changes.columns.withUnsafeBufferPointer { source in
-            let cells = columns.map { column in column.map { source.baseAddress! + $0 } }
+        if indices.isEmpty { return [] }
+        try changes.withPlainColumns { plain in
+            let cells = columns.map { column in column.map { plain[$0] } }
             defer { insert.clearBindings() }
             for index in indices {
                 insert.bind(1, scope.key)

@@ -27,7 +27,7 @@ struct NodePageApplier {
     private struct Writer {
         let statement: HotStatement
         /// In the order of the statement's parameters.
-        let columns: [Int]
+        let columns: [PlainColumn?]
     }
 
     init(_ db: Database, form: Form, scope: ScopeID, merged: MergedSeqs, changes: FormChanges) throws {
@@ -44,7 +44,13 @@ struct NodePageApplier {
     }
 
     mutating func run() throws {
-        for index in 0..<changes.count { try apply(index) }
+        let changes = changes
+        if changes.count > 0 {
+            try changes.withPlainColumns { columns in
+                defer { for writer in writers.values { writer.statement.clearBindings() } }
+                for index in 0..<changes.count { try apply(index, columns) }
+            }
+        }
         try noteDisputes()
     }
 
@@ -80,7 +86,7 @@ struct NodePageApplier {
     }
 
     /// A page's changes of one row come life first, so that cells find their row there.
-    private mutating func apply(_ index: Int) throws {
+    private mutating func apply(_ index: Int, _ columns: [PlainColumn]) throws {
         let row = changes.rows[index]
         let pending =
             nothingPends
@@ -91,7 +97,7 @@ struct NodePageApplier {
         switch NodeRowPull.decide(life: changes.life[index], mask: changes.masks[index], present: present, pending: pending) {
         case .pass: return passedOver += 1
         case .delete: try delete(row)
-        case .write(let mask, let insert): try write(index, row, mask, insert: insert)
+        case .write(let mask, let insert): try write(index, row, mask, columns, insert: insert)
         }
         applied += 1
     }
@@ -102,20 +108,17 @@ struct NodePageApplier {
         try statement.run()
     }
 
-    private mutating func write(_ index: Int, _ row: RowID, _ mask: FieldMask, insert: Bool) throws {
+    private mutating func write(_ index: Int, _ row: RowID, _ mask: FieldMask, _ columns: [PlainColumn], insert: Bool) throws {
         let shape = Shape(mask: mask, insert: insert)
-        let writer = try writers[shape] ?? makeWriter(shape)
+        let writer = try writers[shape] ?? makeWriter(shape, columns)
         if writer.columns.isEmpty && !insert { return }
-        try changes.columns.withUnsafeBufferPointer { source in
-            defer { writer.statement.clearBindings() }
-            writer.statement.bind(after: 0, writer.columns.map { source.baseAddress! + $0 }, cell: index)
-            writer.statement.bind(writer.columns.count + 1, row.rawValue)
-            try writer.statement.run()
-        }
+        writer.statement.bind(after: 0, writer.columns, cell: index)
+        writer.statement.bind(writer.columns.count + 1, row.rawValue)
+        try writer.statement.run()
     }
 
     /// Pages have few shapes of change: each one's statement is built once.
-    private mutating func makeWriter(_ shape: Shape) throws -> Writer {
+    private mutating func makeWriter(_ shape: Shape, _ columns: [PlainColumn]) throws -> Writer {
         let fields = form.fields.indices.filter { shape.mask.contains(form.fields[$0].number) && columnOf[$0] != nil }
         let names = fields.map { form.fields[$0].id }
         let marks = Array(repeating: "?", count: names.count + 1).joined(separator: ", ")
@@ -123,7 +126,7 @@ struct NodePageApplier {
             shape.insert
             ? "INSERT INTO \(form.table) (\((names + ["id"]).joined(separator: ", "))) VALUES (\(marks))"
             : "UPDATE \(form.table) SET \((names.isEmpty ? ["id"] : names).map { "\($0) = ?" }.joined(separator: ", ")) WHERE id = ?"
-        let writer = Writer(statement: try HotStatement(db, sql), columns: fields.map { columnOf[$0]! })
+        let writer = Writer(statement: try HotStatement(db, sql), columns: fields.map { columns[columnOf[$0]!] })
         writers[shape] = writer
         return writer
     }

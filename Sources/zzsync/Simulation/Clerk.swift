@@ -99,13 +99,28 @@ extension Country {
         let node = site.node!
         let known = try lookUp(form, form.key.map { values[$0]! }, at: node)
         let before = try known.flatMap { try node.values(form, $0) }
-        let result = try node.put(form: form, values: values, author: clerk.author)
+        let result: PutResult
+        do throws(Failure) {
+            result = try node.put(form: form, values: values, author: clerk.author)
+        } catch {
+            // Twins that nobody has decided yet: which of them he means must be said first.
+            guard error.kind == .refused, try rows(form, form.key.map { values[$0]! }, at: node) > 1 else { throw error }
+            return
+        }
         record(site, form, result.row.id, before: before, after: result.row.values, by: clerk)
         note("\(clerk.author) \(result.created ? "puts" : "puts again") \(form.table) \(result.row.id)")
     }
 
     private func lookUp(_ form: Form, _ key: [Value], at node: NodeHome) throws -> RowID? {
         try node.get(form: form, key: key.map(\.shown))?.id
+    }
+
+    /// How many rows have a key.
+    private func rows(_ form: Form, _ key: [Value], at node: NodeHome) throws -> Int {
+        let filter = form.key.map { "\(form.fields[$0].id) = ?" }.joined(separator: " AND ")
+        return try node.database.read { db in
+            try Int.fetchOne(db, sql: "SELECT count(*) FROM \(form.table) WHERE \(filter)", arguments: StatementArguments(key.map(\.shown)))!
+        }
     }
 
     private func edit(_ form: Form, _ row: RowID, at site: Site, byStranger: Bool) throws {
