@@ -31,6 +31,34 @@ import Testing
         #expect(Set(try world.digests(school: "A").values).count == 1)
     }
 
+    /// The copy knows the school but not the site, which came later, and of which nothing was merged yet: no log tells that the hub was put
+    /// back. Its segment was taken for a stranger's, and a new incarnation's lay in quarantine for ever, its rows never came (seed 1150).
+    @Test(arguments: [true, false]) func aSiteThatTheDatabaseHasForgotten(isIncarnation: Bool) async throws {
+        let stage = try await Stage(["A1"])
+        let (world, child) = (stage.world, isIncarnation ? "A1" : "A2")
+        if isIncarnation {
+            try world.backup("A1")
+            try stage.write("A1", "home_address", "前世写的")
+            try await world.settle()
+        }
+        try world.backup("province")
+        if isIncarnation { try world.restore("A1", .home) } else { try await world.join("A2") }
+        let department = try world.catalogue.form(named: "general.school.department")
+        let row = try world.node(child).add(department, [department.key.last!: .text("D-1")], author: child)
+        _ = try await world.session(child).run(pull: false)
+        #expect(try world.hub("province").inbox.nextWaiting() != nil)
+
+        try world.restore("province", .database)
+        let province = try world.hub("province")
+        #expect(province.epoch == 2, "its inbox tells")
+        try await MergeWorker(province).drain()
+        #expect(try province.inbox.quarantined().isEmpty)
+        try await stage.settleAndAgree()
+        #expect(try world.hub("ministry").values(department, row) != nil)
+        #expect(province.epoch == 2, "once is enough")
+        #expect(try province.inbox.waitingCount() == 0)
+    }
+
     /// The hub was put back between a child's hello and its upload: what the copy lacks of the child's must be merged first, with what its
     /// authors had seen of the log that survives. Taken at once it would count all before it as merged, and that was lost.
     @Test func aHubPutBackInTheMiddleOfASync() async throws {

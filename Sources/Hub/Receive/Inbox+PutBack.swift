@@ -70,15 +70,12 @@ extension Inbox {
 
     // MARK: what the database lost
 
-    func scopes() throws -> [ScopeID] {
-        try database.read { try Int64.fetchAll($0, sql: "SELECT DISTINCT scope FROM received").map { ScopeID(key: $0) } }
-    }
-
-    /// Whether a segment of the scope lies here for which no child has to come.
-    func hasUnasked(_ scope: ScopeID) throws -> Bool {
+    /// Whether a segment of the site lies here for which no child has to come.
+    func hasUnasked(_ scope: ScopeID, _ site: SiteID) throws -> Bool {
         try database.read {
             try Bool.fetchOne(
-                $0, sql: "SELECT EXISTS (SELECT 1 FROM received WHERE scope = ? AND state NOT IN ('returning', 'inherited'))", arguments: [scope.key])!
+                $0, sql: "SELECT EXISTS (SELECT 1 FROM received WHERE scope = ? AND site = ? AND state NOT IN ('returning', 'inherited'))",
+                arguments: [scope.key, site.key])!
         }
     }
 

@@ -1,8 +1,9 @@
 // A hub that was put back from a backup: how it learns of it, and what it does first.
 //
 // It learns of it (1) from its inbox, where the database alone was put back: the inbox notes, durably and before anyone is told,
-// up to where the log has been merged or shown; (2) from its children, where everything was put back: a child names its epoch,
-// the page that was made last for it and what was acknowledged to it; (3) from its parent, which holds more of it than it has.
+// up to where the log has been merged or shown, and holds what sites have sent that the database does not know; (2) from its
+// children, where everything was put back: a child names its epoch, the page that was made last for it and what was acknowledged
+// to it; (3) from its parent, which holds more of it than it has.
 //
 // Two designs for (2): compare positions (short, but a hub that was put back numbers on, and soon passes every child), or give
 // each merge transaction a random mark that pages carry. The second: numbers come again, marks do not, so that a page is
@@ -54,20 +55,23 @@ extension HubHome {
         if !isKnown { try startEpoch() }
     }
 
-    /// Whether the database knows less than what was merged or shown from it.
+    /// Whether the database knows less than what was merged or shown from it, or not even who has sent what lies in the inbox.
     func isBehindInbox() throws -> Bool {
-        let (ends, epoch) = try look { db in
+        let (ends, sites, epoch) = try look { db in
             (
                 Dictionary(
                     uniqueKeysWithValues: try Row.fetchAll(db, sql: "SELECT scope, log_end FROM zz_scope").map {
                         (ScopeID(key: $0["scope"]), Position($0["log_end"] as Int64))
                     }),
+                Set(try Int64.fetchAll(db, sql: "SELECT site FROM zz_site").map { SiteID(key: $0) }),
                 Int(try Meta.integer(db, "epoch") ?? 1)
             )
         }
         if try inbox.epoch() > epoch { return true }
-        // A school that came after the copy is unknown altogether, until it comes again; an epoch that was begun since knows that.
-        if try inbox.scopes().contains(where: { try ends[$0] == nil && inbox.hasUnasked($0) }) { return true }
+        // A school or a site that came after the copy is unknown altogether, until it comes again; an epoch that was begun since knows that.
+        // Whoever sends is enrolled first: a site that is not, was, even where nothing of it has been merged or shown yet.
+        func isForgotten(_ scope: ScopeID, _ site: SiteID) -> Bool { ends[scope] == nil || !sites.contains(site) }
+        if try inbox.chains().contains(where: { try isForgotten($0.scope, $0.site) && inbox.hasUnasked($0.scope, $0.site) }) { return true }
         return try inbox.served().contains { scope, position in ends[scope].map { position > $0 } ?? (position.epoch >= epoch) }
     }
 }
