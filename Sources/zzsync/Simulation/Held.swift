@@ -23,7 +23,7 @@ struct Held {
     /// - Parameter catalogue: what cells are counted by.
     init(_ catalogue: Catalogue, versions: [Catalogue]) { (self.catalogue, self.versions) = (catalogue, versions) }
 
-    private mutating func add(_ key: RowKey, _ group: Int, _ word: String) { words[CellKey(row: key, group: group), default: []].insert(word) }
+    mutating func add(_ key: RowKey, _ group: Int, _ word: String) { words[CellKey(row: key, group: group), default: []].insert(word) }
 
     /// A form's columns as a home has them, by the fields' places here; what the home has not heard of stands in none of its rows.
     private struct Present {

@@ -132,14 +132,15 @@ struct Judge {
     /// seen what a decision that is gone had covered. The same holds for what was lost earlier: this disk may have held the rest of it.
     func forget(at site: String, since turn: Int, held: Held) {
         lostTurns[site, default: []].append(turn + 1...max(turn + 1, scheduler.turns))
+        // Decisions first: what one that is gone had covered is not held because the value that it chose is.
+        markRulings(true) { isLost($0.made) && !held.authors.contains($0.author) }
+        markDeaths(true) { isLost($1.made) && !held.authors.contains($1.author) && !held.dead.contains($0) }
         for (cell, entries) in cells {
             let known = (held.words[cell] ?? []).reduce(into: Set<String>()) { $0.formUnion(self.known(cell, $1)) }
             for (word, entry) in entries {
                 if entry.isEntry, isLost(entry.made), !known.contains(word) { cells[cell]![word]!.isEntry = false }
             }
         }
-        markRulings(true) { isLost($0.made) && !held.authors.contains($0.author) }
-        markDeaths(true) { isLost($1.made) && !held.authors.contains($1.author) && !held.dead.contains($0) }
     }
 
     /// What was on its way while a disk was lost has come in since: its decisions and deletes are somewhere after all.
