@@ -11,7 +11,7 @@ import sys
 
 import whole_run
 from hub_model import Replica, Segment
-from whole_run import Quiet, Recorder, count, decisions, write
+from whole_run import Quiet, count, decisions, write
 from whole_state import Op
 
 def push(r, R, log):
@@ -87,25 +87,5 @@ def run(seed, tiers=3, bug=None, steps=400, log=Quiet(), deletes=False, nodes_to
     return count(top, everyone, born) + (restores,)
 
 
-def check(seeds, tiers=3, bug=None, first=0, **k):
-    res = [run(s, tiers, bug, **k) for s in range(first, first + seeds)]
-    t, n = [sum(c) for c in zip(*res)], [sum(1 for r in res if r[i]) for i in range(5)]
-    bad = [s + first for s, r in enumerate(res) if any(r[:3])][:6]
-    print(f"{bug or 'design':13} tiers={tiers} seeds={seeds} restores={t[4]} lost={t[0]} ({n[0]} seeds) diverged={t[1]} ({n[1]}) "
-          f"partial={t[2]} ({n[2]}) false cases={t[3]} ({n[3]}) bad {bad}", flush=True)
-    return 1 if any(t[:3]) else 0
-
-
-def main():
-    words = dict(enumerate(sys.argv))
-    verb, seeds, tiers = words[1], int(words[2]), int(words.get(3, 3))
-    if verb == 'check':
-        return check(seeds, tiers, words.get(4), int(words.get(5, 0)), both=sys.argv[-1] == 'both')
-    first = int(words.get(4, 0))
-    for seed in range(first, first + seeds):
-        run(seed, tiers, None, log=Recorder(sys.stdout), both=sys.argv[-1] == 'both')
-    return 0
-
-
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(whole_run.main(run, both=sys.argv[-1] == 'both'))

@@ -10,7 +10,7 @@ import sys
 
 import whole_run
 from quarantine_model import Replica
-from whole_run import Quiet, Recorder, count, write
+from whole_run import Quiet, count, write
 from whole_state import Op
 
 SHARE = .15                             # of the segments cannot be understood when they come
@@ -74,25 +74,5 @@ def run(seed, tiers=3, bug=None, steps=400, log=Quiet()):
     return count(top, everyone, born)
 
 
-def check(seeds, tiers=3, bug=None, first=0):
-    res = [run(s, tiers, bug) for s in range(first, first + seeds)]
-    t, n = [sum(c) for c in zip(*res)], [sum(1 for r in res if r[i]) for i in range(4)]
-    bad = [s + first for s, r in enumerate(res) if any(r[:3])][:6]
-    print(f"{bug or 'design':13} tiers={tiers} seeds={seeds} lost={t[0]} ({n[0]} seeds) diverged={t[1]} ({n[1]}) "
-          f"partial={t[2]} ({n[2]}) false cases={t[3]} ({n[3]}) bad {bad}", flush=True)
-    return 1 if any(t[:3]) else 0
-
-
-def main():
-    words = dict(enumerate(sys.argv))
-    verb, seeds, tiers = words[1], int(words[2]), int(words.get(3, 3))
-    if verb == 'check':
-        return check(seeds, tiers, words.get(4), int(words.get(5, 0)))
-    first = int(words.get(4, 0))
-    for seed in range(first, first + seeds):
-        run(seed, tiers, None, log=Recorder(sys.stdout))
-    return 0
-
-
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(whole_run.main(run))
