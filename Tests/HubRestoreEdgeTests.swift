@@ -168,10 +168,7 @@ import Testing
     /// Of a case the pages tell one candidate: the others that came back lay at the hub alone, and it was put back again.
     @Test func aCandidateThatLayAtAHubThatIsPutBackTwice() async throws {
         let stage = try await Stage()
-        try stage.write("A1", "home_address", "甲写的")
-        try stage.write("A2", "home_address", "乙写的")
-        try await stage.world.sync("A1")
-        try await stage.world.sync("A2")
+        try await stage.disputeAddress()
         try stage.world.backup("province")
         let desk = OperatorDesk(try stage.world.hub("province"))
         _ = try desk.set(#require(desk.cases().first).number, [stage.form.field(named: "home_address"): .text("决定的")], Verdict(who: "操作员", reason: "核实"))

@@ -92,10 +92,7 @@ import Testing
 
     @Test func aDecisionThatTheHubLostComesBack() async throws {
         let stage = try await Stage()
-        try stage.write("A1", "home_address", "甲写的")
-        try stage.write("A2", "home_address", "乙写的")
-        try await stage.world.sync("A1")
-        try await stage.world.sync("A2")
+        try await stage.disputeAddress()
         try stage.world.backup("province")
         let desk = OperatorDesk(try stage.world.hub("province"))
         let open = try #require(desk.cases().first)

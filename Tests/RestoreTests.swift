@@ -28,6 +28,14 @@ import Testing
             try world.node(who).change(form, row, [form.field(named: field): .text(text)], author: who)
         }
 
+        /// The school's two nodes, apart, and the province has a case of it.
+        func disputeAddress() async throws {
+            try write("A1", "home_address", "甲写的")
+            try write("A2", "home_address", "乙写的")
+            try await world.sync("A1")
+            try await world.sync("A2")
+        }
+
         func value(_ who: String, _ field: String) throws -> String? {
             let values = try world.hubs[who] == nil ? world.node(who).values(form, row) : world.hub(who).values(form, row)
             return try values?[form.field(named: field)].shown

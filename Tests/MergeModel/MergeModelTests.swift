@@ -6,13 +6,63 @@ import Testing
 
 @testable import Shared
 
-/// Tests/models/whole_run.py, run by Debian's own interpreter.
-enum MergeModel {
+/// One of the runners of Tests/models, run by Debian's own interpreter, and its histories.
+struct MergeModel: Sendable {
+    let name: String
+    let script: String
+    /// Histories of each number of tiers.
+    let seeds: Int
+    /// Histories that are printed at a time: those of the short run.
+    let batch: Int
+
+    init(_ name: String, _ script: String, short: Int, long: Int) {
+        (self.name, self.script, self.seeds, self.batch) = (name, script, Self.isLong ? long : short, short)
+    }
+
+    /// By number of tiers, as printed.
+    typealias Histories = [Int: Result<[UInt8], any Error>]
+
+    /// Those of the short run, which VariantTests plays too.
+    func first() -> Histories {
+        [3: Result { try Self.histories(script, 3, 0..<batch) }, 4: Result { try Self.histories(script, 4, 0..<batch) }]
+    }
+
+    /// What the Swift code is compared with loses nothing itself.
+    func expectNothingLost(tiers: Int) async throws {
+        let output = try await Self.aside { try Self.run(["check", "\(seeds)", "\(tiers)"], script: script) }
+        let said = String(decoding: output, as: UTF8.self)
+        #expect(said.contains("lost=0 (0 seeds) diverged=0 (0) partial=0"), "\(said)")
+    }
+
+    /// The production core replays all histories, and stands as the model after every step.
+    func expectAgreement(tiers: Int, first: @escaping @Sendable @autoclosure () -> Histories) async throws {
+        var histories = 0
+        var steps = 0
+        for start in stride(from: 0, to: seeds, by: batch) {
+            let outcome = try await Self.aside {
+                let end = min(start + batch, seeds)
+                return Self.replay(try start == 0 ? first()[tiers]!.get() : Self.histories(script, tiers, start..<end))
+            }
+            if let difference = outcome.difference {
+                Issue.record("\(difference)")
+                return
+            }
+            histories += outcome.histories
+            steps += outcome.steps
+        }
+        #expect(histories == seeds)
+        print("\(name), \(tiers) tiers: \(histories) histories, \(steps) steps agree")
+    }
+
+    static func histories(_ script: String, _ tiers: Int, _ seeds: Range<Int>, _ words: String...) throws -> [UInt8] {
+        try run(["print", "\(seeds.count)", "\(tiers)", "\(seeds.lowerBound)"] + words, script: script)
+    }
+
     struct Trouble: Error, CustomStringConvertible {
         let description: String
     }
 
-    static func run(_ words: [String], script: String = "whole_run.py") throws -> [UInt8] {
+    static func run(_ words: [String], script: String) throws -> [UInt8] {
         let process = Process()
         process.executableURL = URL(filePath: "/usr/bin/python3")
         let models = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().appending(path: "models")
@@ -27,10 +77,6 @@ enum MergeModel {
             throw Trouble(description: "\(script) \(text): \(String(decoding: output, as: UTF8.self))")
         }
         return Array(output)
-    }
-
-    static func histories(tiers: Int, seeds: Range<Int>) throws -> [UInt8] {
-        try run(["print", "\(seeds.count)", "\(tiers)", "\(seeds.lowerBound)"])
     }
 
     struct Outcome: Sendable {
@@ -70,42 +116,17 @@ enum MergeModel {
     }
 
     static var isLong: Bool { ProcessInfo.processInfo.environment["ZZSYNC_COUNTS"] == "long" }
-    /// Histories of each number of tiers; the long run has 10,000 together.
-    static var seeds: Int { isLong ? 5_000 : 150 }
-    static let batch = 250
-
-    /// The first histories of three and of four tiers, printed once for all tests.
-    static let first: [Int: Result<[UInt8], any Error>] = [
-        3: Result { try histories(tiers: 3, seeds: 0..<150) }, 4: Result { try histories(tiers: 4, seeds: 0..<150) },
-    ]
 }
 
 @Suite(.serialized) struct MergeModelTests {
-    /// What the Swift code is compared with loses nothing itself.
+    static let model = MergeModel("merge model", "whole_run.py", short: 150, long: 5_000)
+    static let first = model.first()
+
     @Test(arguments: [3, 4]) func modelLosesNothing(tiers: Int) async throws {
-        let output = try await MergeModel.aside { try MergeModel.run(["check", "\(MergeModel.seeds)", "\(tiers)"]) }
-        let said = String(decoding: output, as: UTF8.self)
-        #expect(said.contains("lost=0 (0 seeds) diverged=0 (0) partial=0"), "\(said)")
+        try await Self.model.expectNothingLost(tiers: tiers)
     }
 
     @Test(arguments: [3, 4]) func agreesAfterEveryStep(tiers: Int) async throws {
-        var histories = 0
-        var steps = 0
-        for start in stride(from: 0, to: MergeModel.seeds, by: MergeModel.batch) {
-            let seeds = start..<min(start + MergeModel.batch, MergeModel.seeds)
-            let outcome = try await MergeModel.aside {
-                let isFirst = seeds == 0..<150
-                return MergeModel.replay(
-                    try isFirst ? MergeModel.first[tiers]!.get() : MergeModel.histories(tiers: tiers, seeds: seeds))
-            }
-            if let difference = outcome.difference {
-                Issue.record("\(difference)")
-                return
-            }
-            histories += outcome.histories
-            steps += outcome.steps
-        }
-        #expect(histories == MergeModel.seeds)
-        print("merge model, \(tiers) tiers: \(histories) histories, \(steps) steps agree")
+        try await Self.model.expectAgreement(tiers: tiers, first: Self.first)
     }
 }

@@ -99,10 +99,10 @@ extension Variant {
     ]
 
     /// The histories that tell.
-    var histories: [Int: Result<[UInt8], any Error>] {
+    var histories: MergeModel.Histories {
         if name == "quar" { return QuarantineModelTests.first }
         if mutant == .onceOnly || mutant == .caseSurvives { return RestoredHubTests.together }
-        return model == .hubs || mutant == .noChain ? RestoredHubTests.first : MergeModel.first
+        return model == .hubs || mutant == .noChain ? RestoredHubTests.first : MergeModelTests.first
     }
 }
 

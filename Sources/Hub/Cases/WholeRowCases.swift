@@ -16,12 +16,16 @@ struct WholeRowCases {
         let row: RowID
     }
 
-    /// Those of a scope that are open before anything is merged: a case that the merge opens is seen as it is then.
+    /// Those about rows of a scope that are open before anything is merged: a case that the merge opens is seen as it is then. Of twins in
+    /// two schools the case stands at one of them, and is about both.
     init(_ db: Database, _ scope: ScopeID) throws {
         self.db = db
         let open = try Row.fetchAll(
             db.cachedStatement(
-                sql: "SELECT number, form, id, other_id FROM zz_case WHERE scope = ? AND closed_at IS NULL AND kind IN ('life', 'twins', 'rule')"),
+                sql: """
+                    SELECT number, form, id, other_id FROM zz_case WHERE scope = ?1 AND closed_at IS NULL AND kind IN ('life', 'twins', 'rule')
+                    UNION ALL SELECT number, form, other_id, NULL FROM zz_case WHERE other_scope = ?1 AND scope <> ?1 AND closed_at IS NULL
+                    """),
             arguments: [scope.key])
         for entry in open {
             for id in [entry["id"] as Int64, entry["other_id"] as Int64?].compactMap({ $0 }) {

@@ -219,6 +219,7 @@ package enum HubSchema {
           returned INT                          -- position at which it went back to the school with a question
         ) STRICT;
         CREATE INDEX zz_case_open ON zz_case (scope, form, id, field_group) WHERE closed_at IS NULL;
+        CREATE INDEX zz_case_open_other ON zz_case (other_scope, other_id) WHERE closed_at IS NULL AND other_scope IS NOT NULL;
 
         CREATE TABLE zz_candidate (
           number INT NOT NULL,
