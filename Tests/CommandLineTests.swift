@@ -162,7 +162,7 @@ struct CommandLineTests {
         let file = world.path("i")
         try await hub("digest", "--school", World.school).expect(2, "no school with code \(World.school)", "hub schools")
         try await hub("conflicts", "show", "5").expect(2, "There is no case 5.", "conflicts list")
-        try await hub("conflicts", "take", "5", "1", "--reason", "x").expect(2, "There is no case 5.")
+        try await hub("conflicts", "take", "5", "1", "--version", "1", "--reason", "x").expect(2, "There is no case 5.")
         try await hub("quarantine", "release", "5").expect(2, "no quarantined segment 5", "quarantine list")
         try await hub("forward").expect(3, "has not joined a hub yet", "hub join --invite FILE")
         let url = ["--url", "http://127.0.0.1:1", "-o", file]

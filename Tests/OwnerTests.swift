@@ -77,7 +77,7 @@ import Testing
         let desk = OperatorDesk(province)
         #expect(try desk.cases().map(\.kind).sorted() == ["owner", "twins"])
         let twins = try #require(try desk.cases(kind: "twins").first), request = try #require(try desk.requests().first)
-        try await hub(province, "conflicts", "merge", "\(twins.number)", "--reason", "同一个人")
+        try await hub(province, "conflicts", "merge", "\(twins.number)", "--version", "\(twins.version)", "--reason", "同一个人")
             .expect(3, "has an open change request: case \(request.number)", "Decide that case first")
         _ = try desk.take(request.number, candidate: 1, Verdict(who: "操作员", reason: "以部级为准"))
         // Nobody asks any more, and the two are equal: the system merges them with that decision.

@@ -32,13 +32,20 @@ struct ConflictsList: ParsableCommand {
         if options.json { return Terminal.json(["cases": cases]) }
         for item in cases {
             Terminal.line(
-                "\(item.number)\t\(item.kind)\t\(item.school)\t\(item.form) \(item.key)\t\(item.group.joined(separator: ","))\t\(item.candidates.count) candidates\(item.state)")
+                "\(item.number)\tversion \(item.version)\t\(item.kind)\t\(item.school)\t\(item.form) \(item.key)\t\(item.group.joined(separator: ","))\t\(item.sidesInWords)\(item.state)")
         }
         Terminal.line("\(cases.count) open cases.")
     }
 }
 
 extension CaseView {
+    fileprivate var sidesInWords: String {
+        switch kind {
+        case "twins": "two rows"
+        case "clone": "two machines"
+        default: "\(candidates.count) candidates"
+        }
+    }
     /// What became of a return.
     fileprivate var state: String { isAnswered ? "\tanswered" : isReturned ? "\treturned" : "" }
 }
@@ -54,7 +61,7 @@ struct ConflictsShow: ParsableCommand {
         if options.json { return Terminal.json(item) }
         Terminal.line("Case \(item.number), \(item.kind), school \(item.school), \(item.form) \(item.key), version \(item.version)")
         if let closed = item.closedAt { Terminal.line("Closed at \(Terminal.time(closed))") }
-        if let other = item.otherRow { Terminal.line("The same key: row \(item.row) and row \(other) of school \(item.otherSchool ?? "?")") }
+        if item.kind == "twins", let other = item.otherRow { Terminal.line("The same key: row \(item.row) and row \(other) of school \(item.otherSchool ?? "?")") }
         let form = home.catalogue[item.form]
         func shown(_ values: [String: String]) -> String {
             values.sorted { $0.key < $1.key }.map { key, value in "\(form?.fields.first { $0.id == key }?.title ?? key)=\(value)" }
@@ -62,7 +69,8 @@ struct ConflictsShow: ParsableCommand {
         }
         for rule in item.breaks ?? [] { Terminal.line("Each side keeps the rule, the merged row breaks it: \(rule)") }
         if item.breaks != nil { Terminal.line("  now  \(shown(item.shown))") }
-        if let base = item.base { Terminal.line("  was  \(shown(base))") }
+        if item.kind == "life", !item.shown.isEmpty { Terminal.line("  whoever deleted it had not seen  \(shown(item.shown))") }
+        if let base = item.base, !base.isEmpty { Terminal.line("  was  \(shown(base))") }
         if let survivor = item.survivor {
             Terminal.line("  First offer: `merge` applies the edit to row \(survivor.row), into which this one was merged")
             Terminal.line("     \(shown(survivor.edit)), instead of \(shown(survivor.present))")
@@ -70,6 +78,10 @@ struct ConflictsShow: ParsableCommand {
         for candidate in item.candidates {
             Terminal.line("  \(candidate.candidate)  \(shown(candidate.values))")
             Terminal.line("     by \(candidate.author) at \(Terminal.time(candidate.time)), from \(candidate.from)\(candidate.answers ? ", in answer to the return" : "")")
+        }
+        for question in item.questions {
+            Terminal.line("  Asked of the school: \(question.reason.onOneLine)")
+            Terminal.line("     by \(question.who) at \(Terminal.time(question.at))")
         }
         for answer in item.confirmed {
             Terminal.line("  The school confirms \(shown(answer.confirmed)): \(answer.reason)")
@@ -79,13 +91,19 @@ struct ConflictsShow: ParsableCommand {
             Terminal.line("  row \(row.row) of school \(row.school)  \(row.values.isEmpty ? "equal in every field" : shown(row.values))")
             Terminal.line("     by \(row.author) at \(Terminal.time(row.time))")
         }
+        if item.closedAt == nil { Terminal.line("To decide what is shown here, name it: --version \(item.version)") }
     }
+}
+
+extension String {
+    /// For lists, where a line is an entry.
+    var onOneLine: String { split(whereSeparator: \.isNewline).joined(separator: " ") }
 }
 
 /// Options of every decision.
 struct VerdictOptions: ParsableArguments {
     @Option(help: "Why; the school will read it.") var reason: String
-    @Option(help: "The version that you saw; a case that changed since is refused.") var version: Int?
+    @Option(help: "The case's version that you saw, as `list` and `show` say: a case that changed since is refused.") var version: Int
     @Option(help: "Why the result may break a rule.") var explain: String?
 
     func verdict(_ options: Options) -> Verdict {
@@ -101,14 +119,15 @@ extension JournalEntry {
 }
 
 struct ConflictsTake: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "take", abstract: "Decide: take one candidate, with a reason.")
+    static let configuration = CommandConfiguration(commandName: "take", abstract: "Decide: take one candidate, or some of its fields, with a reason.")
     @OptionGroup var options: Options
     @Argument(help: "The case's number.") var number: Int64
     @Argument(help: "The candidate's number.") var candidate: Int
+    @Option(name: .customLong("field"), help: "This field alone, repeatable; the others that the case is about keep what it shows.") var fields: [String] = []
     @OptionGroup var verdict: VerdictOptions
 
     func run() throws {
-        try OperatorDesk(options.openHub()).take(number, candidate: candidate, verdict.verdict(options)).show(options)
+        try OperatorDesk(options.openHub()).take(number, candidate: candidate, fields: fields, verdict.verdict(options)).show(options)
     }
 }
 
@@ -122,7 +141,7 @@ struct ConflictsSet: ParsableCommand {
     func run() throws {
         let home = try options.openHub()
         let desk = OperatorDesk(home)
-        let form = try home.catalogue.form(named: try desk.show(number).form)
+        let form = try desk.form(of: number)
         let values = try form.assignments(values, catalogue: home.catalogue)
         try desk.set(number, values, verdict.verdict(options)).show(options)
     }
@@ -169,7 +188,7 @@ struct ConflictsJournal: ParsableCommand {
         let entries = try OperatorDesk(options.openHub()).journal(batch: batch)
         if options.json { return Terminal.json(["journal": entries]) }
         for entry in entries {
-            Terminal.line("\(entry.decision)\t\(entry.number == 0 ? "all" : "case \(entry.number)")\t\(Terminal.time(entry.at))\t\(entry.who)\t\(entry.kind): \(entry.taken)\t\(entry.value)\t\(entry.reason)\(entry.policy.map { "\t[\($0)]" } ?? "")")
+            Terminal.line("\(entry.decision)\t\(entry.number == 0 ? "all" : "case \(entry.number)")\t\(Terminal.time(entry.at))\t\(entry.who)\t\(entry.kind): \(entry.taken)\t\(entry.value)\t\(entry.reason.onOneLine)\(entry.policy.map { "\t[\($0)]" } ?? "")")
         }
     }
 }

@@ -67,7 +67,7 @@ extension [DecisionRecord] {
         for record in self {
             let form = catalogue[record.form]
             let school = record.school.map { "\($0)\t" } ?? ""
-            Terminal.line("\(school)\(form?.title ?? record.form) \(record.key)\t\(record.told(form))")
+            Terminal.line("\(school)\(form?.title ?? record.form) \(record.key)\t\(record.told(form).onOneLine)")
         }
         Terminal.line("\(count) decisions.")
     }

@@ -242,8 +242,8 @@ class Week:
         self.must("its candidates", sorted(sides), sorted([self.mine, self.theirs]))
         number = str(case["case"])
         quote(self.province.text("conflicts", "show", number))
-        self.province.text("conflicts", "take", number, str(sides.get(self.theirs)), "--reason", "户口簿复印件为准", author="shen.lei")
-        say(f"conflicts take {number} {sides.get(self.theirs)} --reason 户口簿复印件为准 --as shen.lei", "province")
+        self.province.text("conflicts", "take", number, str(sides.get(self.theirs)), "--version", str(case["version"]), "--reason", "户口簿复印件为准", author="shen.lei")
+        say(f"conflicts take {number} {sides.get(self.theirs)} --version {case['version']} --reason 户口簿复印件为准 --as shen.lei", "province")
         journal = self.province.ask("conflicts", "journal")
         entries = next((value for value in journal.values() if isinstance(value, list)), []) if isinstance(journal, dict) else journal
         self.must("open cases after the decision, and entries in the journal", (len(self.cases()), len(entries)), (0, 1))

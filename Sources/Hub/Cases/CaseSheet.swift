@@ -42,7 +42,7 @@ package struct CaseSheet {
             return "\(index + 1)) \(shown(side.values))（\(side.author)，\(time)）"
         }
         // Which of the two is right depends on what they break together.
-        let broken = (item.breaks ?? []).map { "违反 \($0)" }
+        let broken = (item.breaks ?? []).map { "违反 \($0)" } + (item.kind == "life" && !item.shown.isEmpty ? ["删者未见 \(shown(item.shown))"] : [])
         let confirmed = item.confirmed.map { "学校确认 \(shown($0.confirmed))：\($0.reason)（\($0.author)）" }
         let fields = item.group.map { column in form?.fields.first { $0.id == column }?.title ?? column }
         return [

@@ -17,6 +17,10 @@ extension OperatorDesk {
         let isLife = row["kind"] as String == "life"
         let candidates = try CaseStore.candidates(db, number: row["number"], stamps: &stamps)
         let returned = (row["returned"] as Int64?).map { Position($0) }
+        let unseen = isLife ? try form.map { try unseenByTheDelete(db, $0, scope, RowID(row["id"]), candidates) } : nil
+        let questions = try questions(db, row)
+        let present = try unseen?.written ?? form.map { try shown(db, $0, fields, scope, row["id"]) } ?? [:]
+        let before = try unseen?.before ?? base(db, row, form, candidates).map { Dictionary(uniqueKeysWithValues: zip(fields, $0.map(\.shown))) }
         return CaseView(
             number: row["number"], kind: row["kind"], school: try HubHome.school(db, scope)?.code ?? scope.description,
             form: form?.id ?? "form \(row["form"] as Int)", row: String(row["id"] as Int64),
@@ -24,8 +28,7 @@ extension OperatorDesk {
             openedAt: row["opened_at"], closedAt: row["closed_at"],
             otherSchool: try (row["other_scope"] as Int64?).flatMap { try HubHome.school(db, ScopeID(key: $0))?.code },
             otherRow: (row["other_id"] as Int64?).map(String.init),
-            isReturned: returned != nil, shown: try form.map { try shown(db, $0, fields, scope, row["id"]) } ?? [:],
-            base: try base(db, row, form, candidates).map { Dictionary(uniqueKeysWithValues: zip(fields, $0.map(\.shown))) },
+            isReturned: returned != nil, questions: questions, shown: present, base: before,
             candidates: try candidates.enumerated().map { index, candidate in
                 CandidateView(
                     candidate: index + 1,
@@ -39,15 +42,16 @@ extension OperatorDesk {
             survivor: row["kind"] as String == "life" ? try form.flatMap { try survivor(db, $0, scope, RowID(row["id"])) } : nil,
             rows: row["kind"] as String == "twins" ? try form.map { try twins(db, row, $0) } : nil,
             breaks: isRule ? form.map { form in form.rules.filter { RuleCase.ruleIDs(row).contains($0.id) }.map { "\($0.id) \($0.message)" } } : nil,
-            confirmed: returned == nil ? [] : try confirmed(db, row))
+            confirmed: try questions.flatMap { try AnswerRecord.list(db, scope: scope, to: Int64($0.record)!) })
     }
 
-    /// Answers to any question about the case that nobody has taken back.
-    private func confirmed(_ db: Database, _ entry: Row) throws -> [AnswerRecord] {
-        let questions = try Int64.fetchAll(
-            db, sql: "SELECT record FROM zz_decision WHERE number = ? AND kind = 'return' AND undone_by IS NULL ORDER BY decision",
-            arguments: [entry["number"] as Int64])
-        return try questions.flatMap { try AnswerRecord.list(db, scope: ScopeID(key: entry["scope"]), to: $0) }
+    /// What the school was asked about the case, as far as nobody has taken it back.
+    private func questions(_ db: Database, _ entry: Row) throws -> [JournalEntry] {
+        guard entry["returned"] as Int64? != nil else { return [] }
+        return try Row.fetchAll(
+            db.cachedStatement(sql: "SELECT * FROM zz_decision WHERE number = ? AND kind = 'return' AND undone_by IS NULL ORDER BY decision"),
+            arguments: [entry["number"] as Int64]
+        ).map(JournalEntry.init)
     }
 
     /// The columns that a case was about whose group is cut differently now.
@@ -80,16 +84,45 @@ extension OperatorDesk {
         let seen = candidates.enumerated().filter { $0.offset == 0 || $0.element.by.writer != .parent }
             .map { $0.offset == 0 ? $0.element.cursor.advanced(by: -1) : $0.element.cursor }
         guard let cursor = seen.min() else { return nil }
-        return try String.fetchOne(
+        return try form.flatMap { try value(db, ScopeID(key: row["scope"]), $0, RowID(row["id"]), row["field_group"], at: cursor) }
+    }
+
+    /// What stood in a group at a position and was written over since; nil where that is not known.
+    private func value(_ db: Database, _ scope: ScopeID, _ form: Form, _ id: RowID, _ group: Int, at position: Position) throws -> [Value]? {
+        try String.fetchOne(
             db.cachedStatement(
                 sql: """
                     SELECT old FROM zz_history WHERE scope = ? AND form = ? AND id = ? AND field_group = ? AND cut IS NULL
                       AND written <= ? AND replaced > ? ORDER BY replaced LIMIT 1
                     """),
-            arguments: [
-                row["scope"] as Int64, row["form"] as Int, row["id"] as Int64, row["field_group"] as Int, cursor.rawValue, cursor.rawValue,
-            ]
+            arguments: [scope.key, form.number, id.rawValue, group, position.rawValue, position.rawValue]
         ).map(ValuesJSON.decode)
+    }
+
+    /// What stands in a row that somebody deleted without having seen it, and what he saw instead: who decides on the row's life decides on that.
+    /// Of what a parent has seen this hub's positions say nothing: there it is what the row's editors have written.
+    private func unseenByTheDelete(
+        _ db: Database, _ form: Form, _ scope: ScopeID, _ id: RowID, _ candidates: [Candidate]
+    ) throws -> (written: [String: String], before: [String: String]) {
+        var store = try SQLiteScopeStore(db, scope: scope)
+        guard let row = try store.load(form, [id])[id] else { return ([:], [:]) }
+        let deletes = candidates.filter { $0.life == .dead && $0.by.writer != .parent }.map(\.cursor)
+        let editors = Set(candidates.filter { $0.life == .alive }.map(\.by.stamp.author))
+        var (written, before): ([String: String], [String: String]) = ([:], [:])
+        for (index, group) in form.groups.enumerated() where row.cells[index].isWritten {
+            let cell = row.cells[index]
+            guard let seen = deletes.min() else {
+                if editors.contains(cell.by.stamp.author) { for field in group.fields { written[form.fields[field].id] = row.values[field].shown } }
+                continue
+            }
+            guard cell.written > seen else { continue }
+            let old = try value(db, scope, form, id, group.number, at: seen)
+            for (place, field) in group.fields.enumerated() {
+                written[form.fields[field].id] = row.values[field].shown
+                before[form.fields[field].id] = old?[place].shown
+            }
+        }
+        return (written, before)
     }
 
     private func twins(_ db: Database, _ entry: Row, _ form: Form) throws -> [TwinView] {

@@ -13,7 +13,7 @@ import Shared
 package struct Verdict: Sendable {
     package var who: String
     package var reason: String
-    /// What the operator saw; nil decides on the case as it is now.
+    /// What the operator saw; nil, for programs that look and decide in one breath, decides on the case as it is now.
     package var version: Int?
     /// Said where the result breaks a rule: without it such a decision is refused.
     package var explanation: String?
@@ -37,6 +37,8 @@ package struct Verdict: Sendable {
 package enum Choice: Hashable, Sendable {
     /// One candidate whole, by its number.
     case candidate(Int)
+    /// Some fields of a candidate; the others that the case is about keep what it shows.
+    case fields([Int], of: Int)
     /// Another value than any candidate; fields of the group that are not named keep what the case shows.
     case values([Int: Value])
     /// Two rows of one key are one: the smaller id survives, its empty groups are filled from the other.
@@ -86,6 +88,14 @@ extension OperatorDesk {
         try decide(number, .candidate(ordinal), verdict)
     }
 
+    /// - Parameter fields: of these alone, by name or title; none = the candidate whole.
+    package func take(_ number: Int64, candidate ordinal: Int, fields: [String], _ verdict: Verdict) throws(Failure) -> JournalEntry {
+        guard !fields.isEmpty else { return try take(number, candidate: ordinal, verdict) }
+        let form = try form(of: number)
+        let indices = try fields.map { (name) throws(Failure) in try form.field(named: name) }
+        return try decide(number, .fields(indices, of: ordinal), verdict)
+    }
+
     package func set(_ number: Int64, _ values: [Int: Value], _ verdict: Verdict) throws(Failure) -> JournalEntry {
         try decide(number, .values(values), verdict)
     }
@@ -133,7 +143,7 @@ extension OperatorDesk {
     }
 
     func checkReason(_ verdict: Verdict) throws(Failure) {
-        guard !verdict.reason.isEmpty else {
+        guard !verdict.reason.allSatisfy(\.isWhitespace) else {
             throw Failure(.usage, "A decision needs a reason.", next: "Add --reason \"...\"; the school will read it.")
         }
     }

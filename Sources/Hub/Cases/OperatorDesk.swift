@@ -46,7 +46,9 @@ package struct CaseView: Codable, Sendable {
     package var otherRow: String?
     /// It went back to the school with a question; it may have answered since.
     package var isReturned = false
-    /// Column → what the row shows meanwhile.
+    /// The questions, the newest last; none of them taken back.
+    package var questions: [JournalEntry] = []
+    /// Column → what the row shows meanwhile; of a row's life: what whoever deleted it had not seen.
     package var shown: [String: String] = [:]
     /// Column → what stood there before anybody disagreed; nil where it is not known.
     package var base: [String: String]?
@@ -62,7 +64,8 @@ package struct CaseView: Codable, Sendable {
     package var isAnswered: Bool { !confirmed.isEmpty || candidates.contains(where: \.answers) }
 
     enum CodingKeys: String, CodingKey {
-        case number = "case", kind, school, form, row, key, group, version, shown, base, candidates, survivor, rows, breaks, confirmed, isReturned = "returned"
+        case number = "case", kind, school, form, row, key, group, version, shown, base, candidates, survivor, rows, breaks, questions, confirmed
+        case isReturned = "returned"
         case openedAt = "opened_at", closedAt = "closed_at", otherSchool = "other_school", otherRow = "other_row"
     }
 }
@@ -166,17 +169,28 @@ package struct OperatorDesk {
             let decision = try Row.fetchOne(
                 db, sql: "SELECT author, hub, reason FROM \(table) WHERE scope = ? AND id = ?",
                 arguments: [row["scope"] as Int64, row["record"] as Int64?])
-            let who = decision.map { "\($0["author"] as String), \($0["hub"] as String) (\($0["reason"] as String))" } ?? "a later write"
-            let time = Date(timeIntervalSince1970: TimeInterval(closed)).formatted(.iso8601)
+            let who = decision.map { "\($0["author"] as String), \($0["hub"] as String) (\($0["reason"] as String))" }
+            let writer = who == nil ? try newestWrite(db, row).map { "a later write of \($0.who)" } : nil
             throw Failure(
-                .refused, "Case \(number) was closed by \(who) at \(time).", next: "Nothing was changed; the journal has it.")
+                .refused, "Case \(number) was closed by \(who ?? writer ?? "a later write") at \(Word.shown(closed)).",
+                next: "Nothing was changed; \(who == nil ? "`zzsync hub conflicts show \(number)` has its sides" : "the journal has it").")
         }
         if let version, version != row["version"] as Int {
+            let word = try lastWord(db, row).map { "; the last word is \($0.who)'s, of \(Word.shown($0.at))" } ?? ""
             throw Failure(
-                .refused, "Case \(number) has changed: it is at version \(row["version"] as Int), you saw \(version).",
+                .refused, "Case \(number) has changed: it is at version \(row["version"] as Int), you saw \(version)\(word).",
                 next: "Look at it again with `zzsync hub conflicts show \(number)`.")
         }
         return row
+    }
+
+    /// The form that a case is about.
+    ///
+    /// - Throws: `Failure(.refused)` for two machines of one copy, which are about no form.
+    package func form(of number: Int64) throws(Failure) -> Form {
+        let item = try show(number)
+        guard item.kind != CloneCase.kind else { throw CloneCase.isNoQuestionOfValues(number) }
+        return try home.catalogue.form(named: item.form)
     }
 
     func read<T>(_ body: (Database) throws -> T) throws(Failure) -> T {

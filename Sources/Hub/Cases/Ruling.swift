@@ -69,6 +69,9 @@ struct Ruling {
         case .candidate(let ordinal):
             try take(ordinal)
             return ("take", "candidate \(ordinal)")
+        case .fields(let fields, let ordinal):
+            try take(fields, of: ordinal)
+            return ("take", "candidate \(ordinal) in \(fields.map { row.form.fields[$0].id }.joined(separator: ", "))")
         case .values(let values):
             try set(values)
             return ("set", "another value")
@@ -89,20 +92,36 @@ struct Ruling {
 
     // MARK: a value or a life
 
-    private mutating func take(_ ordinal: Int) throws {
+    private func candidate(_ ordinal: Int) throws -> Candidate {
         let open = try openCase()
         guard open.candidates.indices.contains(ordinal - 1) else {
             throw Failure(
                 .usage, "Case \(number) has no candidate \(ordinal).", next: "`zzsync hub conflicts show \(number)` lists them.")
         }
-        let chosen = open.candidates[ordinal - 1]
+        return open.candidates[ordinal - 1]
+    }
+
+    private mutating func take(_ fields: [Int], of ordinal: Int) throws {
+        let chosen = try candidate(ordinal)
+        let about = groups.flatMap { row.form.groups[$0].fields }
+        // The sides of a broken rule are whole rows.
+        let values = isRule ? chosen.values.indices.map { ($0, chosen.values[$0]) } : Array(zip(about, chosen.values))
+        let all = Dictionary(uniqueKeysWithValues: values)
+        try set(fields.reduce(into: [:]) { $0[$1] = .some(all[$1] ?? .null) })
+    }
+
+    private mutating func take(_ ordinal: Int) throws {
+        let chosen = try candidate(ordinal)
         if isRule { return try answerRule(chosen.values) }
         try answer(values: chosen.values, life: chosen.life)
     }
 
     private mutating func set(_ values: [Int: Value]) throws {
         guard !groups.isEmpty else {
-            throw Failure(.refused, "Case \(number) is not about a value.", next: "Take one of its candidates.")
+            let isOfTwins = entry["kind"] as String == "twins"
+            throw Failure(
+                .refused, "Case \(number) is not about a value but about \(isOfTwins ? "two rows of one key" : "whether a row lives").",
+                next: isOfTwins ? "Use `merge` or `distinct`, or correct one of the rows at its school." : "Take one of its candidates.")
         }
         let fields = groups.flatMap { row.form.groups[$0].fields }
         guard values.keys.allSatisfy(fields.contains) else {

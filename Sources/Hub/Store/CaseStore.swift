@@ -69,8 +69,10 @@ enum CaseStore {
             number = known
             // Where groups were cut anew the case may be about another one: it would be nobody's under its old number, and be lost.
             try db.cachedStatement(sql: "UPDATE zz_case SET field_group = ?1 WHERE number = ?2 AND field_group <> ?1").execute(arguments: [group, number])
-            let count = try Int.fetchOne(db, sql: "SELECT count(*) FROM zz_candidate WHERE number = ?", arguments: [number])!
-            if count != open.candidates.count {
+            let known = try candidates(db, number: number, stamps: &stamps)
+            if known == open.candidates { return number }
+            // Said again, a candidate moves to the end: what was the first is another one then.
+            if !known.elementsEqual(open.candidates, by: { $0.by.writer == $1.by.writer && $0.says($1) }) {
                 try db.execute(sql: "UPDATE zz_case SET version = version + 1 WHERE number = ?", arguments: [number])
             }
         } else {
