@@ -67,6 +67,14 @@ import Testing
         #expect { try choice.values("图书馆、游泳馆") } throws: { "\($0)".contains("没有“游泳馆”这个选项") && "\($0)".contains("图书馆、体育馆、医务室") }
     }
 
+    /// The field and one of its flags, or the field by both of its names.
+    @Test(arguments: [["facilities=图书馆", "facilities_gym=1"], ["校区设施：图书馆=1", "校区设施=体育馆"], ["facilities=", "校区设施=图书馆"]])
+    func aChoiceIsNamedOnce(_ words: [String]) {
+        #expect { try Self.form.assignments(words, catalogue: Self.catalogue) } throws: {
+            ($0 as? Failure)?.kind == .usage && "\($0)".contains("is named twice: '\(words[0])' and '\(words[1])'")
+        }
+    }
+
     /// Two nodes that had not seen each other, each with the list as it sees it.
     @Test func differentChoicesNeverConflictAndRemovingWorks() async throws {
         let world = try await zzsync.World(catalogue: Self.catalogue, nodes: ["A1", "A2"])

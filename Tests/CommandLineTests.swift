@@ -9,7 +9,7 @@ struct CommandLineTests {
     }
 
     @Test func theHelpNamesEveryVerbAndTheExitCodes() async throws {
-        let help = try await zzsync("--help").expect(0, "Exit codes: 0 done, 2 usage, 3 refused", "7 busy")
+        let help = try await zzsync("--help").expect(0, "Exit codes: 0 done, 1 a rehearsal or simulation", "3 refused by a rule", "7 busy")
         #expect(help.err.isEmpty)
         for verb in ["init", "join", "forms", "put", "get", "list", "delete", "template", "import", "review", "check", "sync",
             "status", "trace", "digest", "doctor", "serve", "hub"] {

@@ -35,8 +35,8 @@ import Testing
         return (world, item)
     }
 
-    private func confirm(_ node: NodeHome, _ reason: String = "课表如此") throws -> [AnswerRecord] {
-        try node.confirm(form: Self.form, key: Self.key, fields: [], reason: reason, author: "张主任")
+    private func confirm(_ node: NodeHome, _ reason: String = "课表如此", by author: String = "张主任") throws -> [AnswerRecord] {
+        try node.confirm(form: Self.form, key: Self.key, fields: [], reason: reason, author: author).map(\.answer)
     }
 
     private func confirmed(_ world: zzsync.World, _ item: CaseView, _ hub: String = "province") throws -> [AnswerRecord] {
@@ -71,7 +71,7 @@ import Testing
     @Test func saidTwiceOrPutBackItIsThereOnce() async throws {
         let (world, item) = try await asked()
         let first = try confirm(world.node("A1"))
-        #expect(try confirm(world.node("A1"), "再说一遍") == first, "it was said already")
+        #expect(try confirm(world.node("A1")) == first, "it was said already")
         // Sealed and not sent, then the home is put back to before it left.
         try world.backup("A1")
         try await world.push("A1")
@@ -83,6 +83,22 @@ import Testing
             let count = try await world.node(name).database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM system_answer") }
             #expect(count == 1, "\(name)")
         }
+    }
+
+    /// What the first said must not silence the second: the operator decides by all of it.
+    @Test func anotherPersonOrAnotherReasonIsAnotherAnswer() async throws {
+        let (world, item) = try await asked()
+        let node = try world.node("A1")
+        let said = [("王芳", "初看"), ("李校长", "看过纸质档案"), ("王芳", "又核对了一遍")]
+        for (author, reason) in said { _ = try confirm(node, reason, by: author) }
+        let again = try node.confirm(form: Self.form, key: Self.key, fields: [], reason: "初看", author: "王芳")
+        #expect(again.map(\.isRepeated) == [true], "the same person, the same reason")
+        try await world.settle()
+        let seen = try confirmed(world, item)
+        #expect(Set(seen.map { "\($0.author) \($0.reason)" }) == Set(said.map { "\($0.0) \($0.1)" }) && seen.count == 3, "\(seen)")
+        let filter = try CaseFilter(["answered=yes"], catalogue: Embedded.catalogue)
+        let report = try desk(world).bulk(filter, take: .answer, verdict("按学校答复"), dryRun: false)
+        #expect(report.decided == 1, "three who say the same are one answer: \(report)")
     }
 
     /// The hub is put back to before the answer came.
@@ -116,7 +132,7 @@ import Testing
         #expect { try node.confirm(form: Self.form, key: Self.key, fields: [other], reason: "对", author: "张") } throws: {
             ($0 as? Failure)?.kind == .refused && "\($0)".contains("No hub waits")
         }
-        #expect { try confirm(node, "") } throws: { ($0 as? Failure)?.kind == .usage }
+        for blank in ["", "   ", "\u{3000}\n"] { #expect { try confirm(node, blank) } throws: { ($0 as? Failure)?.kind == .usage } }
         #expect { try node.confirm(form: Self.form, key: ["1"], fields: [], reason: "对", author: "张") } throws: { ($0 as? Failure)?.kind == .refused }
         let returned = try #require(try desk(world).journal().last { $0.kind == "return" })
         _ = try desk(world).undo(returned.decision, verdict("不必问"))
@@ -144,9 +160,16 @@ import Testing
         try await Programs.run(
             Programs.zzsync, ["confirm", "班级信息", Self.key[0], "--field", "计划人数", "--reason", "课表如此", "--home", node.directory]
         ).expect(3, "No hub waits for an answer", "zzsync decisions")
+        func confirmName(_ author: String, _ reason: String) async throws -> Ended {
+            try await Programs.run(
+                Programs.zzsync, ["confirm", "班级信息", Self.key[0], "--reason", reason, "--home", node.directory, "--as", author])
+        }
+        try await confirmName("张主任", "课表如此").expect(0, "confirmed already, with this reason: 班级名称=", "0 answers")
+        try await confirmName("李校长", "看过档案").expect(0, "\tconfirmed: 班级名称=", "1 answers")
+        try await confirmName("李校长", "  ").expect(2, "An answer needs a reason")
         try await world.sync("A1")
         try await Programs.run(Programs.zzsync, ["hub", "conflicts", "list", "--home", province.directory]).expect(0, "answered")
         try await Programs.run(Programs.zzsync, ["hub", "conflicts", "show", "\(item.number)", "--home", province.directory])
-            .expect(0, "The school confirms 班级名称=", "课表如此", "by 张主任", "in answer to the return")
+            .expect(0, "The school confirms 班级名称=", "课表如此", "by 张主任", "看过档案", "by 李校长", "in answer to the return")
     }
 }

@@ -62,6 +62,10 @@ import Testing
         Mistake(old: "owner = \"ministry\"", new: "owner = \"部级\"", line: 12, words: ["'部级' is no tier", "ministry, province", "source"]),
         Mistake(old: "reason = \"公安\"", new: "source = \"公安\"", line: 13, words: ["one owner"]),
         Mistake(old: "policy = \"owner\"", new: "policy = \"manual\"", line: 12, words: ["belongs to the policy owner alone"]),
+        Mistake(
+            old: "form = \"校区信息\"\nfields = [\"校区负责人\"]\nuntil = 2026-12-31\npolicy = \"newest\"", new: "form = \"班级信息\"\npolicy = \"union\"",
+            line: 3, words: ["'union' can decide nothing in 班级信息", "multi-choice"]),
+        Mistake(old: "[[policy]]\nform = \"校区信息\"", new: "# 校区\n[[ policy ]] # 一\nform = \"校区信\"", line: 3, words: ["no form '校区信'"]),
         Mistake(old: "[[policy]]\nform = \"校区信息\"", new: "title = \"x\"\n[[policy]]\nform = \"校区信息\"", line: 1, words: ["'title' is no key", "[[policy]]"]),
     ]) func mistakeIsNamed(_ mistake: Mistake) throws {
         _ = try Self.rules(Self.good)
@@ -72,6 +76,50 @@ import Testing
         #expect(said.kind == .usage)
         #expect(said.what.contains("policies/a.toml, line \(mistake.line)"), "\(said.what)")
         for word in mistake.words { #expect(said.description.contains(word), "\(said)") }
+    }
+
+    /// One block, and a table where a list belongs.
+    @Test func aTableIsNoListOfBlocks() {
+        #expect { try Self.rules("# 办法\n[policy]\nform = \"校区信息\"\n") } throws: {
+            "\($0)".contains("policies/a.toml, line 2: 'policy' is no list of blocks") && "\($0)".contains("[[policy]]")
+        }
+    }
+
+    private static func folder(_ files: [String: Data]) throws -> String {
+        let folder = NSTemporaryDirectory() + "zz-policies-\(UInt64.random(in: 0...UInt64.max))"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        for (name, bytes) in files { try bytes.write(to: URL(fileURLWithPath: "\(folder)/\(name)")) }
+        return folder
+    }
+
+    /// GBK, UTF-16, a byte order mark, lines of Windows: what editors save. "班级信息" in GBK is B0 E0 BC B6 D0 C5 CF A2.
+    @Test func whateverProgramSavedIt() throws {
+        let gbk = Data("# x\n[[policy]]\nform = \"".utf8) + [0xB0, 0xE0, 0xBC, 0xB6, 0xD0, 0xC5, 0xCF, 0xA2] + Data("\"\npolicy = \"manual\"\n".utf8)
+        let wide = Data([0xFF, 0xFE]) + Data("[[policy]]\n".utf16.flatMap { [UInt8($0 & 0xFF), UInt8($0 >> 8)] })
+        for (bytes, line, hint) in [(gbk, 3, "GBK"), (wide, 1, "UTF-16")] {
+            let folder = try Self.folder(["10.toml": bytes])
+            defer { try? FileManager.default.removeItem(atPath: folder) }
+            #expect { try PolicyFile.load(folder: folder, catalogue: Embedded.catalogue) } throws: {
+                ($0 as? Failure)?.kind == .usage && "\($0)".contains("10.toml, line \(line): the text is not UTF-8") && "\($0)".contains(hint)
+            }
+        }
+        let windows = { (text: String) in Data([0xEF, 0xBB, 0xBF]) + Data(text.replacing("\n", with: "\r\n").utf8) }
+        let folder = try Self.folder(["10.toml": windows(Self.good)])
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        #expect(try PolicyFile.load(folder: folder, catalogue: Embedded.catalogue).rules.map(\.place) == ["10.toml, line 1", "10.toml, line 7"])
+        try windows(Self.good.replacing("newest", with: "latest")).write(to: URL(fileURLWithPath: folder + "/10.toml"))
+        #expect { try PolicyFile.load(folder: folder, catalogue: Embedded.catalogue) } throws: { "\($0)".contains("10.toml, line 5: 'latest' is no policy") }
+    }
+
+    @Test func aFileThatIsNotReadIsSaid() throws {
+        let good = Data(Self.good.utf8)
+        let folder = try Self.folder(["60.TOML": good, "70.toml.bak": good, "80.txt": good, ".90.toml": good])
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let book = try PolicyFile.load(folder: folder, catalogue: Embedded.catalogue)
+        #expect(book.rules.map(\.place) == ["60.TOML, line 1", "60.TOML, line 7"], "whatever the case of its letters")
+        #expect(book.unread == [".90.toml", "70.toml.bak", "80.txt"])
+        #expect(book.warning?.contains("70.toml.bak") == true && book.warning?.contains("end in .toml") == true)
+        #expect(try PolicyFile.load(folder: Self.shipped, catalogue: Embedded.catalogue).warning == nil)
     }
 
     // MARK: which one counts
@@ -226,6 +274,9 @@ import Testing
         try await hub("init", "--level", "province", "--code", "41", "--name", "示例省", "--policies", Self.shipped).expect(0, "3 policy files")
         try await hub("policies").expect(0, "owner 学籍系统", "校区负责人", "until 2026-12-31", "[20-contacts.toml, line 3]")
         try await hub("policies", "--form", "校区信息", "--json").expect(0, "\"in_force\" : true")
+        try "x".write(toFile: folder + "/hub/policies/50.txt", atomically: true, encoding: .utf8)
+        try await hub("policies").expect(0, "Not read in the policy folder: 50.txt")
+        #expect(try await hub("policies", "--json").expect(0).json()["not_read"] as? [String] == ["50.txt"])
         try "[[policy]]\nform = \"校区信息\"\npolicy = \"latest\"\n".write(toFile: folder + "/hub/policies/40.toml", atomically: true, encoding: .utf8)
         try await hub("serve", "--listen", "127.0.0.1:0").expect(2, "policies/40.toml, line 3: 'latest' is no policy", "manual, owner, newest, union")
     }

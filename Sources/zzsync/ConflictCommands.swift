@@ -195,7 +195,8 @@ struct ConflictsJournal: ParsableCommand {
 
 struct ConflictsRehearse: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "rehearse", abstract: "Play a worked conflict (conflicts/cases/*.toml) against the real merge.")
+        commandName: "rehearse", abstract: "Play a worked conflict (conflicts/cases/*.toml) against the real merge.",
+        discussion: "Exit code 1: it went otherwise than the file says; 2: the file has a mistake, named with its line. Nothing real is touched.")
     @OptionGroup var options: Options
     @Argument(help: "The case file.") var file: String
 

@@ -22,8 +22,8 @@ struct Confirm: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Answer what a hub has returned to the school: the values as they stand are right.",
         discussion: """
-            Nothing is written to the row; the answer goes up with the next sync, to whichever hub has asked. To answer with another
-            value, `put` it.
+            Nothing is written to the row; the answer goes up with the next sync, to whichever hub has asked. Another person, or the
+            same one with another reason, may confirm it too: the hub shows every answer. To answer with another value, `put` it.
             """)
     @OptionGroup var options: Options
     @Argument(help: "Form id, path or template name.") var form: String
@@ -36,14 +36,15 @@ struct Confirm: ParsableCommand {
         let form = try node.catalogue.form(named: form)
         let fields = try field.map { try form.field(named: $0) }
         let answers = try node.confirm(form: form, key: key, fields: fields, reason: reason, author: options.user)
-        if options.json { return Terminal.json(["answers": answers]) }
-        for answer in answers {
+        let (new, old) = (answers.filter { !$0.isRepeated }.map(\.answer), answers.filter(\.isRepeated).map(\.answer))
+        if options.json { return Terminal.json(["answers": new, "confirmed_already": old]) }
+        for (answer, word) in new.map({ ($0, "confirmed") }) + old.map({ ($0, "confirmed already, with this reason") }) {
             let said = answer.confirmed.sorted { $0.key < $1.key }.map { column, value in
                 "\(form.fields.first { $0.id == column }?.title ?? column)=\(value)"
             }
-            Terminal.line("\(form.title) \(answer.key)\tconfirmed: \(said.joined(separator: "  "))")
+            Terminal.line("\(form.title) \(answer.key)\t\(word): \(said.joined(separator: "  "))")
         }
-        Terminal.line("\(answers.count) answers; they go up with the next sync.")
+        Terminal.line("\(new.count) answers; they go up with the next sync.")
     }
 }
 

@@ -63,7 +63,8 @@ struct Forms: ParsableCommand {
 
 struct Put: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Write one row: change the row with its key, or add it.", usage: "zzsync put FORM field=value ...")
+        abstract: "Write one row: change the row with its key, or add it.", usage: "zzsync put FORM field=value ...",
+        discussion: "A field may be named once. A key that two rows have is refused until one of them is gone or the two are decided.")
     @OptionGroup var options: Options
     @Argument var form: String
     @Argument(help: "field=value; field is a column or a Chinese heading.") var values: [String]
@@ -81,7 +82,7 @@ struct Put: ParsableCommand {
 }
 
 struct Get: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Show one row by its natural key or id.")
+    static let configuration = CommandConfiguration(abstract: "Show one row by its natural key or id, and any other row of its key.")
     @OptionGroup var options: Options
     @Argument var form: String
     @Argument(help: "The natural key's values, or the row's id.") var key: [String]
@@ -90,11 +91,20 @@ struct Get: ParsableCommand {
         let node = try options.openNode()
         let form = try node.catalogue.form(named: form)
         guard let row = try node.get(form: form, key: key) else { throw node.noSuchRow(form, key) }
-        if options.json { return Terminal.json(form.json(row)) }
+        let twins = try node.twins(form: form, of: row)
+        if options.json { return Terminal.json(form.json(row, twins: twins)) }
+        show(row, form, node.catalogue)
+        for twin in twins {
+            Terminal.line("The same key, not decided yet:")
+            show(twin, form, node.catalogue)
+        }
+    }
+
+    private func show(_ row: StoredRow, _ form: Form, _ catalogue: Catalogue) {
         Terminal.line("\(form.path)  row \(row.id)")
         let flags = Set(form.choiceFields.flatMap { $0.flags.map(\.field) })
         for (index, (field, value)) in zip(form.fields, row.values).enumerated() where value != .null && !flags.contains(index) {
-            let name = field.codes.flatMap { node.catalogue.codeSets[$0]?.name(of: value.shown) }
+            let name = field.codes.flatMap { catalogue.codeSets[$0]?.name(of: value.shown) }
             Terminal.line("  \(field.title) (\(field.id)): \(value.shown)\(name.map { " \($0)" } ?? "")")
         }
         for choice in form.choiceFields { Terminal.line("  \(choice.title) (\(choice.id)): \(choice.shown(row.values))") }
@@ -126,7 +136,8 @@ struct List: ParsableCommand {
 }
 
 struct Delete: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Delete one row; the hub keeps what it was.")
+    static let configuration = CommandConfiguration(abstract: "Delete one row; the hub keeps what it was.",
+        discussion: "Where two rows have the key, name the one by its id; `get` shows both.")
     @OptionGroup var options: Options
     @Argument var form: String
     @Argument(help: "The natural key's values, or the row's id.") var key: [String]

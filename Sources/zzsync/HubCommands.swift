@@ -56,6 +56,7 @@ struct HubServe: AsyncParsableCommand {
         defer { withExtendedLifetime(lock) {} }
         let (host, port) = try address()
         let isTLS = tlsCert != nil
+        if let warning = hub.policyBook.warning { Terminal.error("zzsync: \(warning)") }
         let worker = MergeWorker(hub)
         let server = HubServer(
             HubService(hub, worker: worker),

@@ -55,8 +55,8 @@ struct Zzsync: AsyncParsableCommand {
         commandName: "zzsync",
         abstract: "Offline-first sync of school forms: a node in each school, hubs above.",
         discussion: """
-            Exit codes: 0 done, 2 usage, 3 refused by a rule (nothing written), 4 no connection (nothing lost, will retry),
-            5 refused by the other side, 6 local data damaged, 7 busy, try later.
+            Exit codes: 0 done, 1 a rehearsal or simulation went otherwise than it must, 2 usage, 3 refused by a rule (nothing \
+            written), 4 no connection (nothing lost, will retry), 5 refused by the other side, 6 local data damaged, 7 busy, try later.
             """,
         version: "0.1.0",
         subcommands: [

@@ -126,34 +126,11 @@ enum JSONValue: Encodable {
 }
 
 extension Form {
-    /// A row as JSON: column → value, with its id as a decimal string.
-    func json(_ row: StoredRow) -> JSONValue {
+    /// A row as JSON: column → value, with its id as a decimal string; `twins` where other rows have its key.
+    func json(_ row: StoredRow, twins: [StoredRow] = []) -> JSONValue {
         var object: [String: JSONValue] = ["id": .string(row.id.description)]
         for (field, value) in zip(fields, row.values) { object[field.id] = JSONValue(value) }
+        if !twins.isEmpty { object["twins"] = .array(twins.map { json($0) }) }
         return .object(object)
-    }
-
-    /// "f=v" words → field index and value.
-    func assignments(_ words: [String], catalogue: Catalogue) throws(Failure) -> [Int: Value] {
-        let normaliser = Normaliser(catalogue: catalogue)
-        var values: [Int: Value] = [:]
-        for word in words {
-            guard let equals = word.firstIndex(of: "=") else {
-                throw Failure(.usage, "'\(word)' is not of the form field=value.", next: "For example: \(fields[0].id)=...")
-            }
-            let (name, typed) = (String(word[..<equals]), String(word[word.index(after: equals)...]))
-            let choice = choiceField(named: name)
-            let index = choice == nil ? try field(named: name) : 0
-            do throws(EntryProblem) {
-                if let choice {
-                    values.merge(try choice.values(typed)) { _, new in new }
-                } else {
-                    values[index] = try normaliser.value(typed, for: fields[index])
-                }
-            } catch {
-                throw Failure(.refused, "\(error.message)（\(error.fix)）.", next: "Mend the value and repeat; nothing was written.")
-            }
-        }
-        return values
     }
 }

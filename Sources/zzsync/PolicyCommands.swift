@@ -22,6 +22,12 @@ struct HubPolicies: ParsableCommand {
         }
     }
 
+    private struct Answer: Encodable {
+        let policies: [Entry]
+        let notRead: [String]
+        enum CodingKeys: String, CodingKey { case policies, notRead = "not_read" }
+    }
+
     func run() throws {
         let home = try options.openHub()
         let only = try form.map { try home.catalogue.form(named: $0).number }
@@ -34,7 +40,7 @@ struct HubPolicies: ParsableCommand {
                 fields: groups.flatMap { $0.fields.map { form.fields[$0].title } }, owner: rule.owner?.description, school: rule.school,
                 until: rule.until, inForce: rule.isInForce(at: now))
         }
-        if options.json { return Terminal.json(["policies": entries]) }
+        if options.json { return Terminal.json(Answer(policies: entries, notRead: home.policyBook.unread)) }
         for entry in entries {
             let scope = [
                 entry.fields.isEmpty ? "all fields" : entry.fields.joined(separator: "、"), entry.school.map { "school \($0)" },
@@ -43,6 +49,7 @@ struct HubPolicies: ParsableCommand {
             Terminal.line("\(entry.policy)\(entry.owner.map { " \($0)" } ?? "")\t\(entry.form)\t\(scope)\t\(entry.reason)\t[\(entry.place)]")
         }
         Terminal.line("\(entries.count) policies; everything else is decided as the catalogue says.")
+        if let warning = home.policyBook.warning { Terminal.line(warning) }
     }
 }
 
@@ -65,10 +72,11 @@ enum PolicyFolder {
         guard FileManager.default.fileExists(atPath: folder) else {
             throw Failure(.usage, "There is no folder \(folder).", next: "Name a folder of policy files, for example conflicts/policies.")
         }
-        _ = try PolicyFile.load(folder: folder, catalogue: catalogue)       // a wrong file is refused before anything is made
+        let book = try PolicyFile.load(folder: folder, catalogue: catalogue)       // a wrong file is refused before anything is made
+        if let warning = book.warning { Terminal.error("zzsync: \(warning)") }
         do {
             try FileManager.default.createDirectory(atPath: target, withIntermediateDirectories: true)
-            let names = try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasSuffix(".toml") }
+            let names = try PolicyFile.names(folder: folder).read
             for name in names { try FileManager.default.copyItem(atPath: "\(folder)/\(name)", toPath: "\(target)/\(name)") }
             return names.count
         } catch {

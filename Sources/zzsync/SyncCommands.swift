@@ -92,6 +92,10 @@ struct Trace: ParsableCommand {
         let form = try node.catalogue.form(named: form)
         let id: RowID
         if let row = try node.get(form: form, key: key) {
+            let twins = try node.twins(form: form, of: row)
+            guard twins.isEmpty || key == [row.id.description] else {
+                throw node.ambiguous(form, [row] + twins, next: "`zzsync trace \(form.id) ID` traces one of them.")
+            }
             id = row.id
         } else if key.count == 1, let number = Int64(key[0]) {
             id = RowID(number)      // a deleted row is traced by its id

@@ -130,20 +130,14 @@ package struct CaseSheet {
             throw Failure(
                 .refused, "'\(word)' is no decision.", next: "Write a candidate's number, 栏=值, 合并, 两行 or 退回.")
         }
-        let normaliser = Normaliser(catalogue: catalogue)
-        var values: [Int: Value] = [:]
-        for part in word.split(whereSeparator: { "；;\n".contains($0) }) {
-            let sides = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-                .map { $0.trimmingCharacters(in: .whitespaces) }
-            guard sides.count == 2 else { throw Failure(.refused, "'\(part)' is not of the form 栏=值.", next: "Mend the column 决定.") }
-            let field = try form.field(named: sides[0])
-            do throws(EntryProblem) {
-                values[field] = try normaliser.value(sides[1], for: form.fields[field])
-            } catch {
-                throw Failure(.refused, "\(error.message)（\(error.fix)）.", next: "Mend the column 决定.")
-            }
+        let parts = word.split { "；;\n".contains($0) }.map { part in
+            part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map { $0.trimmingCharacters(in: .whitespaces) }.joined(separator: "=")
         }
-        return .values(values)
+        do throws(Failure) {
+            return .values(try form.assignments(parts.filter { !$0.isEmpty }, catalogue: catalogue))
+        } catch {
+            throw error.kind == .usage ? error : Failure(.refused, error.what, next: "Mend the column 决定.")
+        }
     }
 }
 

@@ -22,11 +22,15 @@ extension NodeHome {
     /// Writes one row: updates the row that has its natural key, else inserts it.
     ///
     /// - Parameter values: field index → value; only these fields change.
-    /// - Throws: `Failure(.refused)` that lists every broken rule; nothing is written then.
+    /// - Throws: `Failure(.refused)` that lists every broken rule, or names the rows of a key that two have; nothing is written then.
     package func put(form: Form, values: [Int: Value], author: String) throws(Failure) -> PutResult {
         do {
             let result = try database.write { db in
-                let existing = try keyOf(form, values).flatMap { try find(db, form, key: $0) }
+                let same = try keyOf(form, values).map { try findAll(db, form, key: $0) } ?? []
+                guard same.count < 2 else {
+                    throw ambiguous(form, same, next: "If one of them is a mistake, `zzsync delete \(form.id) ID` removes it; else a hub's operator decides.")
+                }
+                let existing = same.first
                 let row = try authored(db, by: author) {
                     try write(db, form, values, onto: existing?.id)
                 }
@@ -44,13 +48,32 @@ extension NodeHome {
     }
 
     /// - Parameter key: the natural key's values, or a decimal row id where the form has none or the key is unknown.
-    /// - Returns: nil when there is no such row.
+    /// - Returns: nil when there is no such row; of twins the one with the smaller id, `twins(form:of:)` has the others.
     package func get(form: Form, key: [String]) throws(Failure) -> StoredRow? {
         do {
-            return try database.read { try lookUp($0, form, key: key) }
+            return try database.read { try lookUp($0, form, key: key).first }
         } catch {
             throw storeFailure(error, path: Self.databasePath(directory))
         }
+    }
+
+    /// The other rows of a row's natural key: what an operator has not decided yet.
+    package func twins(form: Form, of row: StoredRow) throws(Failure) -> [StoredRow] {
+        let key = form.key.map { row.values[$0] }
+        guard !key.isEmpty, !key.contains(.null) else { return [] }
+        do {
+            return try database.read { try findAll($0, form, key: key) }.filter { $0.id != row.id }
+        } catch {
+            throw storeFailure(error, path: Self.databasePath(directory))
+        }
+    }
+
+    /// Of a key that two rows have, which one is meant nobody can know.
+    package func ambiguous(_ form: Form, _ rows: [StoredRow], next: String) -> Failure {
+        let key = form.key.map { "\(form.fields[$0].title) \(rows[0].values[$0].shown)" }.joined(separator: "、")
+        return Failure(
+            .refused, "\(form.path) has \(rows.count) rows with \(key): \(rows.map(\.id.description).joined(separator: ", ")); which is meant is not said.",
+            next: next)
     }
 
     package func list(
@@ -71,11 +94,15 @@ extension NodeHome {
         }
     }
 
-    /// - Throws: `Failure(.refused)` when there is no such row.
+    /// - Throws: `Failure(.refused)` when there is no such row, or two have the key.
     package func delete(form: Form, key: [String], author: String) throws(Failure) -> StoredRow {
         do {
             return try database.write { db in
-                guard let row = try lookUp(db, form, key: key) else { throw noSuchRow(form, key) }
+                let rows = try lookUp(db, form, key: key)
+                guard let row = rows.first else { throw noSuchRow(form, key) }
+                guard rows.count == 1 else {
+                    throw ambiguous(form, rows, next: "`zzsync get \(form.id) \(key.joined(separator: " "))` shows them; `zzsync delete \(form.id) ID` deletes one.")
+                }
                 try authored(db, by: author) {
                     try db.execute(sql: "DELETE FROM \(form.table) WHERE id = ?", arguments: [row.id.rawValue])
                 }
@@ -141,13 +168,17 @@ extension NodeHome {
         return key.count == form.key.count && !key.contains(.null) ? key : nil
     }
 
-    func find(_ db: Database, _ form: Form, key: [Value]) throws -> StoredRow? {
+    func find(_ db: Database, _ form: Form, key: [Value]) throws -> StoredRow? { try findAll(db, form, key: key).first }
+
+    /// More than one row until somebody decides about twins.
+    func findAll(_ db: Database, _ form: Form, key: [Value]) throws -> [StoredRow] {
         let filter = form.key.map { "\(form.fields[$0].id) = ?" }.joined(separator: " AND ")
-        let statement = try HotStatement(
-            db, "SELECT \(columns(form)) FROM \(form.table) WHERE \(filter) ORDER BY id LIMIT 1")
+        let statement = try HotStatement(db, "SELECT \(columns(form)) FROM \(form.table) WHERE \(filter) ORDER BY id")
         defer { statement.reset() }
         for (index, value) in key.enumerated() { statement.bind(index + 1, value) }
-        return try statement.step() ? read(statement, form) : nil
+        var rows: [StoredRow] = []
+        while try statement.step() { rows.append(read(statement, form)) }
+        return rows
     }
 
     func fetch(_ db: Database, _ form: Form, id: RowID) throws -> StoredRow? {
@@ -157,15 +188,16 @@ extension NodeHome {
         return try statement.step() ? read(statement, form) : nil
     }
 
-    func lookUp(_ db: Database, _ form: Form, key: [String]) throws -> StoredRow? {
+    /// The rows that a person names: those of the key, else the one with the id.
+    func lookUp(_ db: Database, _ form: Form, key: [String]) throws -> [StoredRow] {
         if form.key.count == key.count {
             let normaliser = Normaliser(catalogue: catalogue)
             // What cannot be a value of the key's type is the key of no row.
             let values = zip(form.key, key).compactMap { index, text in try? normaliser.value(text, for: form.fields[index]) }
-            if values.count == key.count, let row = try find(db, form, key: values) { return row }
+            if values.count == key.count, case let rows = try findAll(db, form, key: values), !rows.isEmpty { return rows }
         }
-        if key.count == 1, let id = Int64(key[0]) { return try fetch(db, form, id: RowID(id)) }
-        return nil
+        if key.count == 1, let id = Int64(key[0]) { return try fetch(db, form, id: RowID(id)).map { [$0] } ?? [] }
+        return []
     }
 
     func columns(_ form: Form) -> String { (["id"] + form.fields.map(\.id)).joined(separator: ", ") }

@@ -5,6 +5,8 @@
 package struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
     /// The exit code of the command line (README, "Exit codes").
     package enum Kind: Int32, Sendable {
+        /// A rehearsal went otherwise than its file says; the simulation ends so too.
+        case unmet = 1
         case usage = 2
         /// By a rule; nothing was written.
         case refused = 3

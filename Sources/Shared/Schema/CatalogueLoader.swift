@@ -27,10 +27,7 @@ package enum CatalogueLoader {
                     next: "Name a folder that holds forms/*.toml and codes/*.tsv.")
             }
             for name in names.sorted() where name.hasSuffix(".toml") || name.hasSuffix(".tsv") {
-                guard let data = FileManager.default.contents(atPath: folder + "/" + name) else {
-                    throw Failure(.usage, "\(folder)/\(name) cannot be read.", next: "Check its permissions.")
-                }
-                files.append(CatalogueFile(name: part + "/" + name, text: String(decoding: data, as: UTF8.self)))
+                files.append(CatalogueFile(name: part + "/" + name, text: try TextFile.read(folder + "/" + name)))
             }
         }
         return try compile(files)
@@ -122,25 +119,6 @@ package enum CatalogueLoader {
         else { return "\(path.map(\.stringValue).joined(separator: ".")): \(what)" }
         return "line \(line): \(path.map(\.stringValue).joined(separator: ".")): \(what)"
     }
-}
-
-/// The line (1-based) of the `index`-th `[[table]]` block, or of a key in it; exact, for the style is one key a line.
-package func lineOf(table: String, index: Int, key: String?, in text: String) -> Int? {
-    var seen = -1
-    var blockLine: Int?
-    for (number, raw) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
-        let line = raw.drop { $0 == " " || $0 == "\t" }
-        if line.hasPrefix("[[\(table)]]") {
-            if blockLine != nil { return blockLine }
-            seen += 1
-            if seen == index { blockLine = number + 1 }
-        } else if blockLine != nil, let key, line.hasPrefix(key),
-            line.dropFirst(key.count).drop(while: { $0 == " " }).first == "="
-        {
-            return number + 1
-        }
-    }
-    return blockLine
 }
 
 // The keys of a form file, as they stand.

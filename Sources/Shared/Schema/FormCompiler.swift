@@ -201,7 +201,7 @@ struct FormCompiler {
         return Rule(
             id: "\(toml.id).unique", level: .error, kind: .uniqueKey,
             condition: "EXISTS (SELECT 1 FROM \(table) AS other WHERE \(equal) AND other.id <> this.id)",
-            fields: key.map(\.id), message: "数据库已存在记录：\(titles)重复", fix: "请核对\(titles)；如为修改已有记录，请使用 --update",
+            fields: key.map(\.id), message: "数据库已存在记录：\(titles)重复", fix: "请核对\(titles)；若同一对象录了两行，请删除其中一行，或等上级枢纽决定",
             breaks: [:])
     }
 }

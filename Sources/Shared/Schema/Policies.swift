@@ -69,7 +69,14 @@ package struct PolicyRule: Hashable, Sendable {
 /// All policy files of a hub, in order of file name and line.
 package struct PolicyBook: Sendable {
     package let rules: [PolicyRule]
-    package init(rules: [PolicyRule] = []) { self.rules = rules }
+    /// What lies in the folder and is no policy file by its name: said aloud, for somebody may think that it counts.
+    package let unread: [String]
+    package init(rules: [PolicyRule] = [], unread: [String] = []) { (self.rules, self.unread) = (rules, unread) }
+
+    /// A sentence about `unread`; nil where everything was read.
+    package var warning: String? {
+        unread.isEmpty ? nil : "Not read in the policy folder: \(unread.joined(separator: ", ")). Names of policy files end in .toml."
+    }
 
     /// What overrides the catalogue for a school now: form → group number → policy. Of two that name equally much the later
     /// one counts.

@@ -8,21 +8,26 @@ package enum PolicyFile {
     /// The keys of a `[[policy]]` block.
     private static let keys = ["form", "fields", "school", "until", "policy", "owner", "source", "reason"]
 
-    /// All files of a folder, in order of their names; an absent folder holds none.
-    package static func load(folder: String, catalogue: Catalogue) throws(Failure) -> PolicyBook {
-        guard FileManager.default.fileExists(atPath: folder) else { return PolicyBook() }
+    /// What a folder holds: the policy files in order of their names, and what is none by its name. A hidden file is one that some program
+    /// has left there.
+    package static func names(folder: String) throws(Failure) -> (read: [String], unread: [String]) {
         guard let names = try? FileManager.default.contentsOfDirectory(atPath: folder) else {
             throw Failure(.usage, "The policy folder \(folder) cannot be read.", next: "Check its permissions.")
         }
+        let read = names.filter { $0.lowercased().hasSuffix(".toml") && !$0.hasPrefix(".") }
+        return (read.sorted(), Set(names).subtracting(read).sorted())
+    }
+
+    /// All files of a folder, in order of their names; an absent folder holds none.
+    package static func load(folder: String, catalogue: Catalogue) throws(Failure) -> PolicyBook {
+        guard FileManager.default.fileExists(atPath: folder) else { return PolicyBook() }
+        let names = try names(folder: folder)
         var rules: [PolicyRule] = []
-        for name in names.sorted() where name.hasSuffix(".toml") {
+        for name in names.read {
             let path = folder + "/" + name
-            guard let data = FileManager.default.contents(atPath: path) else {
-                throw Failure(.usage, "\(path) cannot be read.", next: "Check its permissions.")
-            }
-            rules += try parse(String(decoding: data, as: UTF8.self), path: path, catalogue: catalogue)
+            rules += try parse(try TextFile.read(path), path: path, catalogue: catalogue)
         }
-        return PolicyBook(rules: rules)
+        return PolicyBook(rules: rules, unread: names.unread)
     }
 
     /// One file's policies.
@@ -36,8 +41,8 @@ package enum PolicyFile {
             throw Failure(.usage, "\(path): \(error)", next: "Mend the TOML there.")
         }
         for key in table.keys where key != "policy" {
-            let line = text.split(separator: "\n", omittingEmptySubsequences: false).firstIndex { $0.contains(key) } ?? 0
-            throw Failure(.usage, "\(path), line \(line + 1): '\(key)' is no key of a policy file.", next: "A file holds [[policy]] blocks alone.")
+            let line = lineOf(key: key, in: text) ?? 1
+            throw Failure(.usage, "\(path), line \(line): '\(key)' is no key of a policy file.", next: "A file holds [[policy]] blocks alone.")
         }
         return try rules(in: table, text: text, path: path, catalogue: catalogue)
     }
@@ -47,15 +52,13 @@ package enum PolicyFile {
         in table: TOMLTable, text: String, path: String, catalogue: Catalogue
     ) throws(Failure) -> [PolicyRule] {
         guard let present = table["policy"] else { return [] }
-        let blocks = (present.array ?? TOMLArray()).map { $0.table }
-        guard !blocks.isEmpty else {
-            throw Failure(.usage, "\(path): 'policy' is no list of blocks.", next: "Begin each policy with [[policy]].")
+        let blocks = (present.array ?? TOMLArray()).compactMap { $0.table }
+        guard !blocks.isEmpty, blocks.count == present.array?.count else {
+            let line = lineOf(key: "policy", in: text) ?? 1
+            throw Failure(.usage, "\(path), line \(line): 'policy' is no list of blocks.", next: "Begin each policy with [[policy]].")
         }
         var rules: [PolicyRule] = []
         for (index, block) in blocks.enumerated() {
-            guard let block else {
-                throw Failure(.usage, "\(path): 'policy' is no list of blocks.", next: "Begin each policy with [[policy]].")
-            }
             rules.append(try PolicyBlock(table: block, index: index, text: text, path: path, catalogue: catalogue).rule(keys: keys))
         }
         return rules
@@ -122,7 +125,13 @@ private struct PolicyBlock {
 
     /// The groups of the fields that are named; a field decides for its whole group.
     private func groups(_ form: Form, _ policy: Policy) throws(Failure) -> Set<Int>? {
-        guard let value = table["fields"] else { return nil }
+        guard let value = table["fields"] else {
+            let objections = form.groups.map { form.objection(to: policy, $0) }
+            guard objections.contains(nil) else {
+                throw failure("policy", "'\(policy.rawValue)' can decide nothing in \(form.title)", next: "Here \(objections[0]!).")
+            }
+            return nil
+        }
         let names = value.array?.compactMap { $0.string } ?? []
         guard !names.isEmpty, names.count == value.array?.count else {
             throw failure("fields", "'fields' is not a list of texts", next: "Write fields = [\"...\", \"...\"].")

@@ -21,11 +21,15 @@ struct CaseFile: Decodable {
     private(set) var path = ""
     private(set) var lines: [Int] = []
 
-    /// Other versions of the catalogue in this country.
-    var version: [VersionEdits]?
+    /// Other versions of the catalogue in this country, and who works with which from the beginning.
+    private(set) var version: [VersionEdits]?
+    private(set) var versions: [String: Catalogue] = [:]
+    var sites: [String: Catalogue] {
+        (version ?? []).reduce(into: [:]) { sites, edits in for site in edits.sites ?? [] { sites[site] = versions[edits.name] } }
+    }
 
     enum CodingKeys: String, CodingKey, CaseIterable { case title, kind, story, nodes, row, step, version }
-    private static let keys = CodingKeys.allCases.map(\.rawValue) + ["policy"]
+    static let keys = CodingKeys.allCases.map(\.rawValue) + ["policy"]
 
     /// In the order in which the casebook stands.
     static let kinds = [
@@ -104,15 +108,13 @@ struct CaseFile: Decodable {
 
     /// - Throws: `Failure(.usage)` that names file, line and the allowed words.
     static func load(_ path: String, catalogue: Catalogue) throws(Failure) -> CaseFile {
-        guard let data = FileManager.default.contents(atPath: path) else {
-            throw Failure(.usage, "\(path) cannot be read.", next: "Name a case file, for example conflicts/cases/001-….toml.")
-        }
-        let text = String(decoding: data, as: UTF8.self)
+        let text = try TextFile.read(path, orElse: "Name a case file, for example conflicts/cases/001-….toml.")
         do {
             let table = try TOMLTable(string: text)
-            try checkWords(table, path: path, text: text)
+            var check = CaseFileCheck(table, text: text, path: path, catalogue: catalogue)
+            let versions = try check.check()
             var file = try TOMLDecoder().decode(CaseFile.self, from: text)
-            file.path = path
+            (file.path, file.versions) = (path, versions)
             file.policies = PolicyBook(rules: try PolicyFile.rules(in: table, text: text, path: path, catalogue: catalogue))
             file.lines = file.step.indices.map { lineOf(table: "step", index: $0, key: nil, in: text) ?? 0 }
             return file
@@ -125,46 +127,5 @@ struct CaseFile: Decodable {
                 .usage, "\(path), \(CatalogueLoader.describe(error, in: text))",
                 next: "The keys and their types are described in conflicts/README.md.")
         }
-    }
-
-    /// Kind, verbs and keys, before anything is decoded: each mistake has its line and the words that are allowed there.
-    private static func checkWords(_ table: TOMLTable, path: String, text: String) throws(Failure) {
-        func check(_ word: String, among allowed: [String], line: Int, what: String, plural: String) throws(Failure) {
-            guard !allowed.contains(word) else { return }
-            throw Failure(
-                .usage, "\(path), line \(line): '\(word)' is no \(what).", next: "\(plural) are \(allowed.joined(separator: ", ")).")
-        }
-        for key in table.keys {
-            try check(
-                key, among: keys, line: line(ofKey: key, in: text), what: "key of a case file", plural: "Keys")
-        }
-        if let kind = table["kind"]?.string {
-            try check(kind, among: kinds, line: line(ofKey: "kind", in: text), what: "kind of case", plural: "Kinds")
-        }
-        for (index, version) in (table["version"]?.array ?? TOMLArray()).enumerated() {
-            for key in version.table?.keys ?? [] {
-                try check(
-                    key, among: VersionEdits.keys, line: lineOf(table: "version", index: index, key: key, in: text) ?? 0,
-                    what: "key of a version", plural: "Keys")
-            }
-        }
-        for (index, step) in (table["step"]?.array ?? TOMLArray()).enumerated() {
-            guard let step = step.table else { continue }
-            for key in step.keys {
-                try check(
-                    key, among: Step.CodingKeys.allCases.map(\.rawValue),
-                    line: lineOf(table: "step", index: index, key: key, in: text) ?? 0, what: "key of a step", plural: "Keys")
-            }
-            if let verb = step["do"]?.string {
-                try check(
-                    verb, among: Rehearsal.verbs, line: lineOf(table: "step", index: index, key: "do", in: text) ?? 0,
-                    what: "step", plural: "Steps")
-            }
-        }
-    }
-
-    private static func line(ofKey key: String, in text: String) -> Int {
-        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
-        return 1 + (lines.firstIndex { $0.hasPrefix(key) && $0.dropFirst(key.count).drop { $0 == " " }.first == "=" } ?? 0)
     }
 }

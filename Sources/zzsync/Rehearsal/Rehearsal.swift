@@ -18,18 +18,12 @@ struct Rehearsal {
     /// Alias or form id → form and row.
     private var rows: [String: (form: Form, row: RowID)] = [:]
     private var clocks: [String: Int] = [:]
-    private var versions: [String: Catalogue] = [:]
 
     /// Every school starts with the example row of every form, held by everybody.
     init(_ file: CaseFile, catalogue: Catalogue, tell: @escaping (String) -> Void) async throws {
         self.file = file
         self.tell = tell
-        var sites: [String: Catalogue] = [:]
-        for version in file.version ?? [] {
-            versions[version.name] = try version.compile(from: catalogue)
-            for site in version.sites ?? [] { sites[site] = versions[version.name] }
-        }
-        world = try await World(catalogue: catalogue, nodes: file.nodes, policies: file.policies, versions: sites)
+        world = try await World(catalogue: catalogue, nodes: file.nodes, policies: file.policies, versions: file.sites)
         for letter in Set(file.nodes.map { String($0.prefix(1)) }).sorted() {
             let name = file.nodes.first { $0.hasPrefix(letter) }!
             let added = try world.node(name).addExamples(author: "初始数据", school: letter)
@@ -39,15 +33,16 @@ struct Rehearsal {
         try await world.settle()
     }
 
-    /// - Throws: `Failure` that names file, line and step; `.refused` when an expectation does not hold.
+    /// - Throws: `Failure` that names file, line and step; `.unmet` when something goes otherwise than the file says.
     mutating func play() async throws {
         tell("\(file.title)  (\(file.kind))")
         for (index, step) in file.step.enumerated() {
             do {
                 if let note = step.note { tell("  \(note)") }
                 try await play(step)
-                guard step.refused != true else { throw Failure(.damaged, "it must be refused, and was not.", next: "") }
-            } catch let failure as Failure {
+                guard step.refused != true else { throw Self.otherwise("it must be refused, and was not") }
+            } catch {
+                let failure = error as? Failure ?? storeFailure(error, path: world.folder)
                 if step.refused == true, failure.kind == .refused {
                     tell("  refused: \(failure.what)")
                     continue
@@ -123,11 +118,7 @@ struct Rehearsal {
     }
 
     private func upgrade(_ step: CaseFile.Step) throws {
-        let installed = step.to == nil ? world.catalogue : nil
-        guard let version = installed ?? versions[step.to!] else {
-            throw Failure(.usage, "There is no version '\(step.to!)'.", next: "Versions are \(versions.keys.sorted().joined(separator: ", ")).")
-        }
-        try world.upgrade(step.who, to: version)
+        try world.upgrade(step.who, to: step.to.flatMap { file.versions[$0] } ?? world.catalogue)
         tell("\(step.who) goes on with \(step.to ?? "the installed version") of the catalogue")
     }
 
@@ -207,12 +198,17 @@ struct Rehearsal {
             guard let values = try stored(who, form, candidate) else { continue }
             if form.key.map({ values[$0].shown }).joined(separator: " ") == parts[1] { return (form, candidate) }
         }
-        throw Failure(.damaged, "No living row at \(who) has the key '\(parts[1])'.", next: "Compare the file with what happened.")
+        throw Self.otherwise("no living row at \(who) has the key '\(parts[1])'")
     }
 
     private func values(_ set: [String: Scalar]?, _ form: Form) throws -> [Int: Value] {
         var values: [Int: Value] = [:]
-        for (name, scalar) in set ?? [:] { values[try form.field(named: name)] = scalar.value == .text("") ? .null : scalar.value }
+        for (name, scalar) in (set ?? [:]).sorted(by: { $0.key < $1.key }) {
+            let index = try form.field(named: name)
+            guard values.updateValue(try scalar.value(of: form.fields[index]), forKey: index) == nil else {
+                throw Failure(.usage, "\(form.fields[index].title) is named twice.", next: "Leave one of its names.")
+            }
+        }
         return values
     }
 
@@ -224,7 +220,7 @@ struct Rehearsal {
             who: author(step), reason: step.reason ?? "演练", version: step.version, explanation: step.explain)
         if step.do == "undo" {
             let last = try desk.journal().last { $0.kind != "undo" && $0.undoneBy == nil }
-            guard let last else { throw Failure(.damaged, "there is no decision to undo.", next: "Compare the file with what happened.") }
+            guard let last else { throw Self.otherwise("there is no decision to undo") }
             return try desk.undo(last.decision, verdict)
         }
         if step.row == "clone", let twins = try desk.cases(kind: "clone").first { return try desk.distinct(twins.number, verdict) }
@@ -251,7 +247,8 @@ struct Rehearsal {
                 if item.kind == "twins" { return try desk.distinct(item.number, verdict) }
             }
         }
-        throw Failure(.damaged, "no open case fits; open are \(open.map(\.candidates))", next: "Compare the file with what happened.")
+        let shown = open.map { item in "\(item.number) \(item.kind) (\(item.candidates.map { "\($0.values)" }.joined(separator: ", ")))" }
+        throw Self.otherwise("no open case fits; open about this row are \(shown.isEmpty ? "none" : shown.joined(separator: "; "))")
     }
 
     private func bulk(_ step: CaseFile.Step) throws {
@@ -270,10 +267,8 @@ struct Rehearsal {
         if let wanted = step.values {
             let (form, row) = try target(step)
             let found = try stored(step.who, form, row)
-            for (name, scalar) in wanted {
-                let index = try form.field(named: name)
-                let value = scalar.value == .text("") ? Value.null : scalar.value
-                try must(found?[index] ?? .null, value, "\(name) at \(step.who)")
+            for (index, value) in try values(wanted, form).sorted(by: { $0.key < $1.key }) {
+                try must(found?[index] ?? .null, value, "\(form.fields[index].title) at \(step.who)")
             }
         }
         if let exists = step.exists {
@@ -281,7 +276,7 @@ struct Rehearsal {
             try must(try stored(step.who, form, row) != nil, exists, "the row lives at \(step.who)")
         }
         if let count = step.rows {
-            let known = (Array(versions.values) + [world.catalogue]).lazy.compactMap { try? $0.form(named: step.form ?? "") }.first
+            let known = (Array(file.versions.values) + [world.catalogue]).lazy.compactMap { try? $0.form(named: step.form ?? "") }.first
             let form = try known.map { try world.form($0.number, at: step.who) ?? $0 } ?? world.catalogue.form(named: step.form ?? "")
             try must(try world.rows(step.who, form), count, "living rows of \(form.title) at \(step.who)")
         }
@@ -305,8 +300,9 @@ struct Rehearsal {
         }
         for (name, wanted) in step.history ?? [:] {
             let (form, row) = try target(step)
-            let old = try world.hub(step.who).history(form, row, field: try form.field(named: name))
-            try must(old, wanted.map { $0.value == .text("") ? .null : $0.value }, "history of \(name) at \(step.who)")
+            let index = try form.field(named: name)
+            let old = try world.hub(step.who).history(form, row, field: index)
+            try must(old, try wanted.map { try $0.value(of: form.fields[index]) }, "history of \(name) at \(step.who)")
         }
         for (name, wanted) in step.author ?? [:] {
             let (form, row) = try target(step)
@@ -341,7 +337,7 @@ struct Rehearsal {
         for (name, tier) in world.hubs {
             let cells = try tier.home.status().cells
             let ended = ["merged", "equal", "disputed", "overtaken"].reduce(0) { $0 + (cells[$1] ?? 0) }
-            try must(ended, cells["sent"] ?? 0, "cells that have an outcome at \(name)")
+            try must(ended, cells["sent"] ?? 0, "\(file.path), at the end: cells that have an outcome at \(name)")
         }
     }
 
@@ -359,14 +355,33 @@ struct Rehearsal {
     }
 
     private func must<T: Equatable>(_ found: T, _ wanted: T, _ what: String) throws {
-        guard found == wanted else {
-            throw Failure(.refused, "\(what): found \(found), must be \(wanted).", next: "Either the file or the merge is wrong.")
-        }
+        guard found == wanted else { throw Self.otherwise("\(what): found \(found), must be \(wanted)") }
+    }
+
+    private static func otherwise(_ what: String) -> Failure {
+        Failure(.unmet, "\(what).", next: "The case went otherwise than its file says: either the file or the merge is wrong.")
     }
 
     /// The row's values at a node or hub; nil when it does not live there.
     private func stored(_ who: String, _ form: Form, _ row: RowID) throws -> [Value]? {
         if world.hubs[who] != nil { return try world.hub(who).values(form, row) }
         return try world.node(who).values(form, row)
+    }
+}
+
+extension Scalar {
+    /// What a step writes or expects in a field; "" is nothing.
+    fileprivate func value(of field: Field) throws(Failure) -> Value {
+        func wrong(_ what: String, _ example: String) -> Failure {
+            Failure(.usage, "\(field.title) holds \(what), and \(value.shown) is none.", next: "Write \"\(field.title)\" = \(example).")
+        }
+        switch (field.sqlType, value) {
+        case (_, .null), (_, .text("")): return .null
+        case ("INTEGER", .text), ("INTEGER", .real): throw wrong("a whole number", "45, without quotation marks")
+        case ("REAL", .text): throw wrong("a number", "4.5, without quotation marks")
+        case ("REAL", .integer(let whole)): return .real(Double(whole))
+        case ("TEXT", .integer), ("TEXT", .real): throw wrong("a text", "\"...\", in quotation marks")
+        default: return value
+        }
     }
 }
