@@ -83,31 +83,37 @@ import Testing
 
     // MARK: every kind, undone and redone
 
-    enum Kind: String, CaseIterable, Sendable { case take, set, alive, dead, merge, distinct, handBack, rule }
+    enum Kind: String, CaseIterable, Sendable { case take, set, alive, dead, merge, distinct, handBack, rule, fields }
+
+    private func disagreements(_ count: Int, _ kind: Kind) async throws -> zzsync.World {
+        switch kind {
+        case .take, .set, .handBack: try await rooms(count).world
+        case .alive, .dead: try await lives(count)
+        case .merge, .distinct: try await classes(count, twins: true).world
+        case .rule, .fields: try await years(count)
+        }
+    }
+
+    private func choice(_ kind: Kind, _ index: Int, _ item: CaseView) throws -> Choice {
+        switch kind {
+        case .take, .rule: .candidate(index % 2 + 1)
+        case .fields: index % 2 == 0 ? .fields([try field("结束年月")], of: 1) : .fields([try field("建班年月")], of: 2)
+        case .set: .values([try field("班级名称"): .text("另定\(index)")])
+        case .alive, .dead: try (kind == .alive ? Side.alive : .dead).choose(item)
+        case .merge: .merge
+        case .distinct: .distinct
+        case .handBack: .handBack
+        }
+    }
 
     @Test(arguments: Kind.allCases) func twentyDecisionsUndoneAndRedone(_ kind: Kind) async throws {
         let count = 20
-        let world =
-            switch kind {
-            case .take, .set, .handBack: try await rooms(count).world
-            case .alive, .dead: try await lives(count)
-            case .merge, .distinct: try await classes(count, twins: true).world
-            case .rule: try await years(count)
-            }
+        let world = try await disagreements(count, kind)
         let desk = OperatorDesk(try world.hub("province"))
         let open = try desk.cases()
         #expect(open.count == count)
-        let room = try field("班级名称")
         for (index, item) in open.enumerated() {
-            let choice: Choice =
-                switch kind {
-                case .take, .rule: .candidate(index % 2 + 1)
-                case .set: .values([room: .text("另定\(index)")])
-                case .alive, .dead: try (kind == .alive ? Side.alive : .dead).choose(item)
-                case .merge: .merge
-                case .distinct: .distinct
-                case .handBack: .handBack
-                }
+            let choice = try choice(kind, index, item)
             let before = try digests(world)
             let decision = try desk.decide(item.number, choice, verdict())
             let after = try digests(world)
@@ -119,6 +125,26 @@ import Testing
         }
         #expect(try desk.cases().count == (kind == .handBack ? count : 0))
         try await world.settle()
+        #expect(Set(try world.digests(school: "A").values).count == (kind == .handBack ? 2 : 1), "everybody holds the result")
+    }
+
+    /// The same when schools and ministry have each heard of the decision before it is taken back, and of that before it is made again.
+    @Test(arguments: Kind.allCases) func decisionsThatHaveTravelledAreUndoneAndRedone(_ kind: Kind) async throws {
+        let count = 5
+        let world = try await disagreements(count, kind)
+        let desk = OperatorDesk(try world.hub("province"))
+        let open = try desk.cases()
+        func decide() async throws -> (made: [Int64], after: [String: String]) {
+            let made = try open.enumerated().map { try desk.decide($1.number, choice(kind, $0, $1), verdict()).decision }
+            try await world.settle()
+            return (made, try digests(world))
+        }
+        let before = try digests(world)
+        let first = try await decide()
+        for decision in first.made.reversed() { _ = try desk.undo(decision, verdict("看错了")) }
+        try await world.settle()
+        #expect(try digests(world) == before && desk.cases().map(\.number) == open.map(\.number), "undone")
+        #expect(try await decide().after == first.after, "redone")
         #expect(Set(try world.digests(school: "A").values).count == (kind == .handBack ? 2 : 1), "everybody holds the result")
     }
 

@@ -1,4 +1,5 @@
 import Foundation
+import GRDB
 import Testing
 
 @testable import Hub
@@ -86,6 +87,41 @@ import Testing
 
     @Test func mergeTwins() async throws {
         try await undoAndRedo(twins()) { try $0.merge($1.number, verdict()) }
+    }
+
+    /// References name a row by its key, and the survivor has the key: whoever referred to either of the two refers to it, here and at the school.
+    @Test func referencesFollowTheKeyOfMergedRows() async throws {
+        let world = try await twins()
+        let enrolment = try #require(Embedded.catalogue["general.student.enrolment"])
+        let classes = try #require(Embedded.catalogue["general.class"])
+        let number = try enrolment.field(named: "class_number")
+        var row: RowID?
+        try world.node("A2").list(form: enrolment, limit: 1) { row = $0.id }
+        let student = try #require(row)
+        try world.node("A2").change(enrolment, student, [number: .text("20249801")], author: "业务员")
+        try await world.settle()
+        let province = try world.hub("province")
+        func dangling() throws -> Int {
+            try province.database.read { db in
+                try Int.fetchOne(
+                    db, sql: "SELECT count(*) FROM zz_finding WHERE form = ? AND id = ? AND target = ?",
+                    arguments: [enrolment.number, student.rawValue, classes.number])!
+            }
+        }
+        let desk = OperatorDesk(province)
+        _ = try desk.merge(try #require(try desk.cases(kind: "twins").first).number, verdict())
+        try await world.settle()
+        #expect(try dangling() == 0)
+        for node in ["A1", "A2"] {
+            #expect(try world.node(node).values(enrolment, student)?[number] == .text("20249801"))
+            var found = 0
+            try world.node(node).list(form: classes, limit: 100) { if $0.values.contains(.text("20249801")) { found += 1 } }
+            #expect(found == 1, "one row has the key")
+        }
+        // It would be noticed.
+        try world.node("A2").change(enrolment, student, [number: .text("20249899")], author: "业务员")
+        try await world.settle()
+        #expect(try dangling() == 1)
     }
 
     @Test func markTwinsDistinct() async throws {

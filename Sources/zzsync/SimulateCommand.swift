@@ -110,7 +110,7 @@ struct SimulationSummary {
     private(set) var seconds = 0.0
     private(set) var slowest = 0.0
     private(set) var days = 0.0
-    private(set) var fewest = (schools: Int.max, nodes: Int.max, writes: Int.max)
+    private(set) var fewest = (tiers: Int.max, schools: Int.max, nodes: Int.max, writes: Int.max)
     /// The only seed's, when there was one.
     private(set) var trace: String?
 
@@ -123,7 +123,8 @@ struct SimulationSummary {
         slowest = max(slowest, outcome.seconds)
         days += outcome.virtualDays
         fewest = (
-            min(fewest.schools, outcome.plan.schools), min(fewest.nodes, outcome.plan.nodes), min(fewest.writes, outcome.tallies.writes))
+            min(fewest.tiers, outcome.tiers), min(fewest.schools, outcome.plan.schools), min(fewest.nodes, outcome.plan.nodes),
+            min(fewest.writes, outcome.tallies.writes))
         trace = seeds == 1 ? outcome.trace : nil
     }
 
@@ -153,8 +154,8 @@ struct SimulationSummary {
         func counts(_ all: [String: Int]) -> JSONValue { .object(all.mapValues { .number(Int64($0)) }) }
         return .object([
             "seeds": .number(Int64(seeds)), "failed": .array(failed.map { .string("\($0)") }), "seconds": .real(seconds),
-            "writes": .number(Int64(tallies.writes)), "fewest_schools": .number(Int64(fewest.schools)), "fewest_nodes": .number(Int64(fewest.nodes)),
-            "fewest_writes": .number(Int64(fewest.writes)), "cases": counts(tallies.cases), "false_cases": .number(Int64(tallies.falseCases)),
+            "writes": .number(Int64(tallies.writes)), "fewest_tiers": .number(Int64(fewest.tiers)), "fewest_schools": .number(Int64(fewest.schools)),
+            "fewest_nodes": .number(Int64(fewest.nodes)), "fewest_writes": .number(Int64(fewest.writes)), "cases": counts(tallies.cases), "false_cases": .number(Int64(tallies.falseCases)),
             "false_per_1000_writes": .real(falsePerThousand), "decisions": .number(Int64(tallies.decisions)),
             "faults": counts(Dictionary(uniqueKeysWithValues: Fault.allCases.map { ($0.rawValue, faults[$0]) })),
             "deeds": counts(Dictionary(uniqueKeysWithValues: Deed.allCases.map { ($0.rawValue, tallies.deeds[$0] ?? 0) })),

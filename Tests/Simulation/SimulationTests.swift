@@ -19,6 +19,7 @@ import Testing
             let summary = try ended.json()
             seeds += try #require(summary["seeds"] as? Int)
             #expect(try #require(summary["fewest_writes"] as? Int) >= 300)
+            #expect(try #require(summary["fewest_tiers"] as? Int) >= 3)
             #expect(try #require(summary["fewest_schools"] as? Int) >= 5)
             #expect(try #require(summary["fewest_nodes"] as? Int) >= 8)
             faults.merge(try #require(summary["faults"] as? [String: Int]), uniquingKeysWith: +)

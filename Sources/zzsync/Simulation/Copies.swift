@@ -52,6 +52,7 @@ extension Country {
             bulks[hub.name] = nil
             try putBack(hub, backup)
             for site in sites where site === hub || site.parent === hub {
+                if site !== hub, site.isUp, dice.chance(0.3) { site.fuse.arm(dice.pick(Fault.agreementPoints)!, count: 1) }
                 guard dice.chance(0.5) else { continue }
                 site.awayUntil = scheduler.now + dice.roll(Self.day / 4...3 * Self.day)
                 if site !== hub { faults.count(.cameLate) }

@@ -235,6 +235,7 @@ struct Plan: Sendable {
         do {
             if site.isSwitching, !isResting, dice.chance(0.4) { site.fuse.arm(dice.pick(Fault.switchPoints)!, count: 1) }
             site.isSwitching = false
+            if site.isHub, site.isPutBack, !isResting, dice.chance(0.4) { site.fuse.arm(dice.pick(Fault.epochPoints)!, count: 1) }
             try await site.open(clock: scheduler.clock)
             try site.recount()
             note("\(site.name) is up again")

@@ -47,6 +47,9 @@ extension Fault {
     static let ownerPoints = ["put.write", "put.commit"]
     /// Of homes that take another version of the catalogue; armed when they do.
     static let switchPoints = ["switch.write", "switch.commit"]
+    /// Of a hub that begins a new epoch and takes back what its children have, and of those children; armed when it is put back.
+    static let epochPoints = ["epoch.commit", "return.commit"]
+    static let agreementPoints = ["return.aside", "agree.commit"]
     /// Inside a transaction: what was being written is not there afterwards.
     static func isBeforeCommit(_ point: String) -> Bool { point.hasSuffix(".write") }
 }
@@ -88,7 +91,10 @@ struct FaultCounts: Sendable {
     }
 
     /// The places of `crashes`.
-    static let points = ["node, anytime", "hub, anytime"] + (Fault.nodePoints + Fault.hubPoints + Fault.ownerPoints + Fault.switchPoints).filter { $0 != "anytime" }
+    static let points =
+        ["node, anytime", "hub, anytime"]
+        + [Fault.nodePoints, Fault.hubPoints, Fault.ownerPoints, Fault.switchPoints, Fault.epochPoints, Fault.agreementPoints]
+        .joined().filter { $0 != "anytime" }
 
     /// Kinds and kill points that never happened.
     var missing: [String] {

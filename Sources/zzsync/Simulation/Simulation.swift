@@ -8,6 +8,8 @@ struct Outcome: Sendable {
     let failures: [String]
     let faults: FaultCounts
     let tallies: Tallies
+    /// Of the longest line from a school to the ministry.
+    let tiers: Int
     let virtualDays: Double
     /// The same for the same seed.
     let trace: String
@@ -57,7 +59,7 @@ enum Simulation {
         let elapsed = ContinuousClock.now - began
         return Outcome(
             plan: plan, failures: country.failures, faults: country.faults, tallies: country.tallies,
-            virtualDays: Double(country.scheduler.now) / 86_400_000, trace: country.trace.digest,
+            tiers: country.sites.map(\.tier).max() ?? 0, virtualDays: Double(country.scheduler.now) / 86_400_000, trace: country.trace.digest,
             seconds: Double(elapsed.components.seconds) + Double(elapsed.components.attoseconds) / 1e18)
     }
 }

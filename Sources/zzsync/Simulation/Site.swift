@@ -18,6 +18,8 @@ import Shared
     let number: Int
     /// Nil at the ministry.
     let parent: Site?
+    /// 1 is the ministry's.
+    var tier: Int { 1 + (parent?.tier ?? 0) }
     /// The school of a node; nil for a hub.
     let school: Int?
     /// By how many seconds its clock is wrong.
