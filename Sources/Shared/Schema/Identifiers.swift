@@ -7,7 +7,7 @@ package enum CitizenNumber {
 
     /// 17 digits, a real birth date, and the check character of ISO 7064 MOD 11-2.
     package static func isValid(_ text: UnsafeBufferPointer<UInt8>) -> Bool {
-        guard text.count == 18, birth(text) != nil else { return false }
+        guard hasBirth(text) else { return false }
         var sum = 0
         for index in 0..<17 {
             guard let digit = digit(text[index]) else { return false }
@@ -18,11 +18,15 @@ package enum CitizenNumber {
 
     /// `YYYY-MM-DD` from digits 7 to 14; nil when they are no date.
     package static func birth(_ text: UnsafeBufferPointer<UInt8>) -> [UInt8]? {
-        guard text.count == 18, text[6..<14].allSatisfy({ 0x30...0x39 ~= $0 }) else { return nil }
+        guard hasBirth(text) else { return nil }
+        return [text[6], text[7], text[8], text[9], 0x2D, text[10], text[11], 0x2D, text[12], text[13]]
+    }
+
+    private static func hasBirth(_ text: UnsafeBufferPointer<UInt8>) -> Bool {
+        guard text.count == 18, text[6..<14].allSatisfy({ 0x30...0x39 ~= $0 }) else { return false }
         func number(_ range: Range<Int>) -> Int { text[range].reduce(0) { $0 * 10 + Int($1) - 0x30 } }
         let (year, month, day) = (number(6..<10), number(10..<12), number(12..<14))
-        guard year >= 1800, 1...12 ~= month, day >= 1, day <= daysIn(month: month, year: year) else { return nil }
-        return Array(text[6..<10]) + [0x2D] + Array(text[10..<12]) + [0x2D] + Array(text[12..<14])
+        return year >= 1800 && 1...12 ~= month && day >= 1 && day <= daysIn(month: month, year: year)
     }
 
     /// GB/T 2261.1: "1" male, "2" female, from digit 17; nil when it is no digit.
