@@ -59,6 +59,8 @@ package actor MergeWorker {
             while let number = try home.inbox.nextWaiting(of: scope) {
                 if Task.isCancelled { return }
                 let reading = if let ahead, ahead.segment.number == number { ahead } else { try read(number) }
+                // Not beside the first one's decoding: nothing is merged until that is done.
+                _ = await reading.decoding.result
                 ahead = try home.inbox.nextWaiting(after: number, of: scope).map(read)
                 try await merge(reading)
                 try await ClaimKeeper(home: home).update(scope: reading.segment.scope)
