@@ -57,14 +57,15 @@ struct SQLiteScopeStore: ScopeStore {
         var moved = 0
         if indices.isEmpty { return [] }
         try changes.withPlainColumns { plain in
-            let cells = columns.map { column in column.map { plain[$0] } }
+            // Fields that the segment lacks stay unbound: null.
+            let cells = columns.enumerated().compactMap { place, column in column.map { BoundColumn(plain[$0], to: place + 5) } }
             defer { insert.clearBindings() }
             for index in indices {
                 insert.bind(1, scope.key)
                 insert.bind(2, changes.rows[index].rawValue)
                 insert.bind(3, at(moved).rawValue)
                 insert.bind(4, numbers[Int(changes.stamps[index])])
-                insert.bind(after: 4, cells, cell: index)
+                insert.bind(cells, cell: index)
                 try insert.run()
                 if insert.changes == 0 { known.append(index) } else { moved += 1 }
             }

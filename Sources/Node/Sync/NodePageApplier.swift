@@ -26,8 +26,7 @@ struct NodePageApplier {
     }
     private struct Writer {
         let statement: HotStatement
-        /// In the order of the statement's parameters.
-        let columns: [PlainColumn?]
+        let columns: [BoundColumn]
     }
 
     init(_ db: Database, form: Form, scope: ScopeID, merged: MergedSeqs, changes: FormChanges) throws {
@@ -112,7 +111,7 @@ struct NodePageApplier {
         let shape = Shape(mask: mask, insert: insert)
         let writer = try writers[shape] ?? makeWriter(shape, columns)
         if writer.columns.isEmpty && !insert { return }
-        writer.statement.bind(after: 0, writer.columns, cell: index)
+        writer.statement.bind(writer.columns, cell: index)
         writer.statement.bind(writer.columns.count + 1, row.rawValue)
         try writer.statement.run()
     }
@@ -126,7 +125,7 @@ struct NodePageApplier {
             shape.insert
             ? "INSERT INTO \(form.table) (\((names + ["id"]).joined(separator: ", "))) VALUES (\(marks))"
             : "UPDATE \(form.table) SET \((names.isEmpty ? ["id"] : names).map { "\($0) = ?" }.joined(separator: ", ")) WHERE id = ?"
-        let writer = Writer(statement: try HotStatement(db, sql), columns: fields.map { columns[columnOf[$0]!] })
+        let writer = Writer(statement: try HotStatement(db, sql), columns: fields.enumerated().map { BoundColumn(columns[columnOf[$1]!], to: $0 + 1) })
         writers[shape] = writer
         return writer
     }

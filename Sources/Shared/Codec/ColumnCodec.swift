@@ -144,6 +144,8 @@ enum ColumnCodec {
     private static func assemble(
         count: Int, present: [Bool]?, kinds: [UInt8], _ integers: [Int64], _ reals: [Int64], _ texts: TextList
     ) -> CellColumn {
+        // Most columns: they stand in the list as a column wants them.
+        if texts.count == count { return CellColumn(texts: texts.bytes, ends: texts.ends) }
         var column = CellColumn()
         column.reserve(count)
         var next = (cell: 0, integer: 0, real: 0, text: 0)

@@ -40,6 +40,13 @@ package struct CellColumn: Hashable, Sendable {
     package private(set) var bytes: [UInt8] = []
 
     package init() {}
+    /// Texts alone, laid end to end.
+    init(texts bytes: [UInt8], ends: [Int]) {
+        tags = Array(repeating: Tag.text.rawValue, count: ends.count)
+        words = ends.map(Int64.init)
+        starts = ends.isEmpty ? [] : [0] + ends.dropLast().map(Int32.init)
+        self.bytes = bytes
+    }
     package var count: Int { tags.count }
 
     package mutating func reserve(_ cells: Int) {
@@ -90,8 +97,8 @@ package struct PlainColumn {
     package let tags: UnsafePointer<UInt8>
     package let words: UnsafePointer<Int64>
     package let starts: UnsafePointer<Int32>
-    /// nil where the column has no text.
-    package let bytes: UnsafePointer<UInt8>?
+    /// Where the texts' bytes are; where all are empty, any place: a text without a place would be null to SQLite.
+    package let bytes: UnsafePointer<CChar>
 }
 
 /// Where a hub's log has a change; stands in log pages only.
@@ -146,7 +153,8 @@ package struct FormChanges: Hashable, Sendable {
             try columns[index].words.withUnsafeBufferPointer { words in
                 try columns[index].starts.withUnsafeBufferPointer { starts in
                     try columns[index].bytes.withUnsafeBufferPointer { bytes in
-                        plain.append(PlainColumn(tags: tags.baseAddress!, words: words.baseAddress!, starts: starts.baseAddress!, bytes: bytes.baseAddress))
+                        let texts = UnsafeRawPointer(bytes.baseAddress ?? tags.baseAddress!).assumingMemoryBound(to: CChar.self)
+                        plain.append(PlainColumn(tags: tags.baseAddress!, words: words.baseAddress!, starts: starts.baseAddress!, bytes: texts))
                         return try withPlainColumns(from: index + 1, &plain, body)
                     }
                 }

@@ -4,6 +4,14 @@
 import GRDB
 import GRDBSQLite
 
+/// A column whose cells one parameter of a statement takes, row by row.
+package struct BoundColumn {
+    let parameter: Int32
+    let column: PlainColumn
+    /// - Parameter parameter: counts from 1, as in SQLite's own API.
+    package init(_ column: PlainColumn, to parameter: Int) { (self.parameter, self.column) = (Int32(parameter), column) }
+}
+
 package struct HotStatement {
     private let statement: Statement        // keeps it alive
     private let raw: OpaquePointer
@@ -35,30 +43,29 @@ package struct HotStatement {
         case .text(let value): bind(parameter, value)
         }
     }
-    /// Binds a cell of each column (nil: null) to the parameters that follow, without copies of texts: the columns must stay where they are
-    /// until the statement has run and its bindings are cleared.
-    package func bind(after parameter: Int, _ columns: [PlainColumn?], cell: Int) {
-        var place = Int32(parameter)
-        for column in columns {
-            place += 1
-            switch column.flatMap({ CellColumn.Tag(rawValue: $0.tags[cell]) }) {
-            case .text:
-                let (start, end) = (Int(column!.starts[cell]), Int(column!.words[cell]))
-                bindText(Int(place), UnsafeBufferPointer(start: column!.bytes.map { $0 + start }, count: end - start), Self.inPlace)
-            case .real: sqlite3_bind_double(raw, place, Double(bitPattern: UInt64(bitPattern: column!.words[cell])))
-            case .integer: sqlite3_bind_int64(raw, place, column!.words[cell])
-            case .null, nil: sqlite3_bind_null(raw, place)
+    /// Binds a cell of each column without copies of texts: the columns must stay where they are until the statement has run and its bindings
+    /// are cleared. Parameters without a column are left alone.
+    package func bind(_ columns: [BoundColumn], cell: Int) {
+        for bound in columns {
+            let (parameter, column, word) = (bound.parameter, bound.column, bound.column.words[cell])
+            switch column.tags[cell] {
+            case CellColumn.Tag.text.rawValue:
+                let start = Int(column.starts[cell])
+                sqlite3_bind_text(raw, parameter, column.bytes + start, Int32(Int(word) - start), Self.inPlace)
+            case CellColumn.Tag.integer.rawValue: sqlite3_bind_int64(raw, parameter, word)
+            case CellColumn.Tag.real.rawValue: sqlite3_bind_double(raw, parameter, Double(bitPattern: UInt64(bitPattern: word)))
+            default: sqlite3_bind_null(raw, parameter)
             }
         }
     }
     package func clearBindings() { sqlite3_clear_bindings(raw) }
-    private func bindText(_ parameter: Int, _ utf8: UnsafeBufferPointer<UInt8>, _ life: sqlite3_destructor_type? = transient) {
+    private func bindText(_ parameter: Int, _ utf8: UnsafeBufferPointer<UInt8>) {
         guard let base = utf8.baseAddress else {
             sqlite3_bind_text(raw, Int32(parameter), "", 0, Self.transient)
             return
         }
         base.withMemoryRebound(to: CChar.self, capacity: utf8.count) {
-            _ = sqlite3_bind_text(raw, Int32(parameter), $0, Int32(utf8.count), life)
+            _ = sqlite3_bind_text(raw, Int32(parameter), $0, Int32(utf8.count), Self.transient)
         }
     }
     private static var transient: sqlite3_destructor_type? { unsafeBitCast(-1, to: sqlite3_destructor_type.self) }
