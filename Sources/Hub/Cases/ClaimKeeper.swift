@@ -26,12 +26,13 @@ struct ClaimKeeper {
 
     /// The same in the caller's transaction.
     func update(_ db: Database, scope: ScopeID) throws {
-        let claimed = try Int64.fetchOne(db, sql: "SELECT claimed FROM zz_scope WHERE scope = ?", arguments: [scope.key]) ?? 0
+        let claimed = try Int64.fetchOne(
+            db.cachedStatement(sql: "SELECT claimed FROM zz_scope WHERE scope = ?"), arguments: [scope.key]) ?? 0
         var store = try SQLiteScopeStore(db, scope: scope)
         guard store.logEnd.rawValue > claimed else { return }
         var touched: [FormNumber: Set<RowID>] = [:]
         let extents = try Row.fetchCursor(
-            db, sql: "SELECT rows FROM zz_extent WHERE scope = ? AND last > ?", arguments: [scope.key, claimed])
+            db.cachedStatement(sql: "SELECT rows FROM zz_extent WHERE scope = ? AND last > ?"), arguments: [scope.key, claimed])
         while let extent = try extents.next() {
             for (form, row) in try ExtentRows.unpack(Array(extent["rows"] as Data)) { touched[form, default: []].insert(row) }
         }
@@ -48,8 +49,7 @@ struct ClaimKeeper {
                 rows = try TwinMerger.mergeEqual(db, home, form, store: &store, among: ids)
             }
         }
-        try db.execute(
-            sql: "UPDATE zz_scope SET claimed = ? WHERE scope = ?", arguments: [store.logEnd.rawValue, scope.key])
+        try db.cachedStatement(sql: "UPDATE zz_scope SET claimed = ? WHERE scope = ?").execute(arguments: [store.logEnd.rawValue, scope.key])
     }
 
     /// Keeps zz_distinct in step with records that came, from here, from below or from above: two rows are two for good as long
@@ -90,40 +90,36 @@ struct ClaimKeeper {
         let ids = "[" + rows.map(\.description).joined(separator: ",") + "]"
         // Most edits leave the key alone, and an index of the whole province should not be written for them.
         let moved = try String.fetchOne(
-            db,
-            sql: """
-                SELECT json_group_array(value) FROM json_each(?3)
-                WHERE (SELECT key FROM zz_claim_row WHERE form = ?1 AND scope = ?2 AND id = value)
-                  IS NOT (SELECT \(key) FROM \(form.table) WHERE scope = ?2 AND id = value AND _life = 1)
-                """, arguments: [form.number, store.scope.key, ids])!
+            db.cachedStatement(
+                sql: """
+                    SELECT json_group_array(value) FROM json_each(?3)
+                    WHERE (SELECT key FROM zz_claim_row WHERE form = ?1 AND scope = ?2 AND id = value)
+                      IS NOT (SELECT \(key) FROM \(form.table) WHERE scope = ?2 AND id = value AND _life = 1)
+                    """), arguments: [form.number, store.scope.key, ids])!
         if moved != "[]" { try claim(db, form, key: key, moved, scope: store.scope) }
         try openAndClose(db, form, ids, scope: store.scope)
     }
 
     /// Takes back what these rows claimed, and claims what they have now, in order of key.
     private func claim(_ db: Database, _ form: Form, key: String, _ ids: String, scope: ScopeID) throws {
-        // +id: a key is claimed by few rows of a school, so the index is searched by key, not by each key with each row.
-        try db.execute(
-            sql: """
-                DELETE FROM zz_claim WHERE form = ?1 AND scope = ?2 AND +id IN (SELECT value FROM json_each(?3)) AND key IN (
-                  SELECT key FROM zz_claim_row WHERE form = ?1 AND scope = ?2 AND id IN (SELECT value FROM json_each(?3)))
-                """, arguments: [form.number, scope.key, ids])
-        try db.execute(
-            sql: "DELETE FROM zz_claim_row WHERE form = ? AND scope = ? AND id IN (SELECT value FROM json_each(?))",
-            arguments: [form.number, scope.key, ids])
-        try db.execute(
-            sql: """
-                INSERT OR REPLACE INTO zz_claim_row (form, scope, id, key)
-                SELECT ?1, scope, id, \(key) FROM \(form.table)
-                WHERE scope = ?2 AND id IN (SELECT value FROM json_each(?3)) AND _life = 1 AND \(key) IS NOT NULL
-                """, arguments: [form.number, scope.key, ids])
-        try db.execute(
-            sql: """
-                INSERT OR IGNORE INTO zz_claim (form, key, scope, id)
-                SELECT ?1, \(key), scope, id FROM \(form.table)
-                WHERE scope = ?2 AND id IN (SELECT value FROM json_each(?3)) AND _life = 1 AND \(key) IS NOT NULL
-                ORDER BY 2
-                """, arguments: [form.number, scope.key, ids])
+        let steps = [
+            // +id: a key is claimed by few rows of a school, so the index is searched by key, not by each key with each row.
+            """
+            DELETE FROM zz_claim WHERE form = ?1 AND scope = ?2 AND +id IN (SELECT value FROM json_each(?3)) AND key IN (
+              SELECT key FROM zz_claim_row WHERE form = ?1 AND scope = ?2 AND id IN (SELECT value FROM json_each(?3)))
+            """,
+            "DELETE FROM zz_claim_row WHERE form = ?1 AND scope = ?2 AND id IN (SELECT value FROM json_each(?3))",
+            """
+            INSERT INTO zz_claim_row (form, scope, id, key)
+            SELECT ?1, scope, id, \(key) FROM \(form.table)
+            WHERE scope = ?2 AND id IN (SELECT value FROM json_each(?3)) AND _life = 1 AND \(key) IS NOT NULL
+            """,
+            """
+            INSERT OR IGNORE INTO zz_claim (form, key, scope, id)
+            SELECT form, key, scope, id FROM zz_claim_row WHERE form = ?1 AND scope = ?2 AND id IN (SELECT value FROM json_each(?3)) ORDER BY key
+            """,
+        ]
+        for sql in steps { try db.cachedStatement(sql: sql).execute(arguments: [form.number, scope.key, ids]) }
     }
 
     /// Opens a case for each pair that has none, and closes the cases whose rows no longer share a key.
@@ -134,7 +130,7 @@ struct ClaimKeeper {
               AND NOT \(Self.distinct("mine.form", "mine.scope", "mine.id", "other.scope", "other.id"))\(form.keyScope == .school ? " AND other.scope = mine.scope" : "")
             WHERE mine.form = ?1 AND mine.scope = ?2 AND mine.id IN (SELECT value FROM json_each(?3))
             """
-        try db.execute(
+        try db.cachedStatement(
             sql: """
                 INSERT INTO zz_case (kind, scope, form, id, field_group, other_scope, other_id, opened_at)
                 SELECT 'twins', mine.scope, mine.form, mine.id, 0, other.scope, other.id, unixepoch() \(twins)
@@ -142,8 +138,9 @@ struct ClaimKeeper {
                   AND NOT \(Self.asked("mine.form", "other.scope", "other.id", "mine.scope", "mine.id"))
                   AND ((mine.scope, mine.id) > (other.scope, other.id) OR other.scope <> mine.scope
                     OR other.id NOT IN (SELECT value FROM json_each(?3)))
-                """, arguments: [form.number, scope.key, ids])
-        try db.execute(
+                """
+        ).execute(arguments: [form.number, scope.key, ids])
+        try db.cachedStatement(
             sql: """
                 UPDATE zz_case SET closed_at = unixepoch(), record = (SELECT max(id) FROM \(SystemForms.decision.table) AS d
                     WHERE d.scope = ?2 AND d._life = 1 AND d.kind = 'distinct' AND d.form = ?4
@@ -155,7 +152,8 @@ struct ClaimKeeper {
                     OR NOT EXISTS (SELECT 1 FROM zz_claim_row AS a JOIN zz_claim_row AS b ON a.form = b.form AND a.key = b.key
                       WHERE a.form = zz_case.form AND a.scope = zz_case.scope AND a.id = zz_case.id
                         AND b.scope = zz_case.other_scope AND b.id = zz_case.other_id))
-                """, arguments: [form.number, scope.key, ids, form.id])
+                """
+        ).execute(arguments: [form.number, scope.key, ids, form.id])
     }
 
     /// There is an open case between the two rows, this way round: with both ways in one condition every open case would be read.

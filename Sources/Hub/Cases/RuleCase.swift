@@ -60,10 +60,12 @@ enum RuleCase {
     }
 
     /// Closes the cases of rows that no longer break what they were opened for. Called wherever rules were run.
-    static func closeMended(_ db: Database, scope: ScopeID, rows: [FormNumber: Set<RowID>]) throws {
+    static func closeMended(_ db: Database, scope: ScopeID, rows: [FormNumber: [RowID]]) throws {
         let open = try Row.fetchAll(
             db.cachedStatement(sql: "SELECT number, form, id, rules FROM zz_case WHERE scope = ? AND kind = 'rule' AND closed_at IS NULL"),
             arguments: [scope.key])
+        guard !open.isEmpty else { return }
+        let rows = rows.mapValues(Set.init)
         for entry in open where rows[entry["form"]]?.contains(RowID(entry["id"])) == true {
             let broken = try findings(db, scope, entry["form"], RowID(entry["id"]))
             guard broken.isDisjoint(with: ruleIDs(entry)) else { continue }

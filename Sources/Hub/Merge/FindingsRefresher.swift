@@ -15,38 +15,46 @@ struct FindingsRefresher {
         _ db: Database, store: inout some ScopeStore, touched: [(form: FormNumber, row: RowID)],
         formerKeys: [FormNumber: Set<String>] = [:]
     ) throws -> Int {
-        var rows: [FormNumber: Set<RowID>] = [:]
-        for (form, row) in touched { rows[form, default: []].insert(row) }
+        var rows: [FormNumber: [RowID]] = [:]
+        for (form, row) in touched { rows[form, default: []].append(row) }
         for (number, ids) in rows.sorted(by: { $0.key < $1.key }) {
             guard let form = rules.catalogue[number: number] else { continue }
-            for (other, referring) in try referring(
-                db, to: form, ids.sorted(), former: formerKeys[number] ?? [], scope: store.scope)
-            {
-                rows[other, default: []].formUnion(referring)
+            for (other, referring) in try referring(db, to: form, ids, former: formerKeys[number] ?? [], scope: store.scope) {
+                rows[other, default: []] += referring
             }
         }
+        rows = rows.mapValues(Self.onceEach)
         try PolicyJournal.closeAgreed(db, rules.catalogue, store: &store, moved: touched)
         var broken = 0
         for (number, ids) in rows.sorted(by: { $0.key < $1.key }) {
             guard let form = rules.catalogue[number: number] else { continue }
-            let sorted = ids.sorted()
             // Uniqueness is a case between two rows, not a finding.
-            let findings = try rules.findings(db, form: form, rows: sorted, scope: .hub(store.scope)) { $0.kind != .uniqueKey }
-            try store.replaceFindings(form, rows: sorted, with: findings)
+            let findings = try rules.findings(db, form: form, rows: ids, scope: .hub(store.scope)) { $0.kind != .uniqueKey }
+            try store.replaceFindings(form, rows: ids, with: findings)
             broken += Set(findings.map(\.row)).count
         }
         try RuleCase.closeMended(db, scope: store.scope, rows: rows)
         return broken
     }
 
+    /// Ascending. Rows come mostly in order, which is sorted in no time; a set of them would have lost it.
+    private static func onceEach(_ rows: [RowID]) -> [RowID] {
+        let sorted = rows.sorted()
+        return sorted.indices.filter { $0 == 0 || sorted[$0 - 1] != sorted[$0] }.map { sorted[$0] }
+    }
+
     /// Living rows of other forms that refer to these rows by the key that they have, or had.
     private func referring(
         _ db: Database, to form: Form, _ ids: [RowID], former: Set<String>, scope: ScopeID
     ) throws -> [(FormNumber, [RowID])] {
+        let others = rules.catalogue.forms.filter { other in
+            other.number != form.number && other.fields.contains { $0.references?.form == form.id }
+        }
+        if others.isEmpty { return [] }
         let list = "[" + ids.map(\.description).joined(separator: ",") + "]"
         let old = String(decoding: WireJSON.encode(former.sorted()), as: UTF8.self)
         var found: [(FormNumber, [RowID])] = []
-        for other in rules.catalogue.forms where other.number != form.number {
+        for other in others {
             for field in other.fields {
                 guard let target = field.references, target.form == form.id else { continue }
                 let rows = try Int64.fetchAll(

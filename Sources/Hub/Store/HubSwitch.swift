@@ -131,12 +131,12 @@ enum HubSwitch {
     private static func refreshFindings(_ db: Database, _ rules: RuleEngine) throws {
         for scope in try scopes(db) {
             var store = try SQLiteScopeStore(db, scope: scope)
-            var all: [FormNumber: Set<RowID>] = [:]
+            var all: [FormNumber: [RowID]] = [:]
             for form in rules.catalogue.forms {
                 let rows = try Int64.fetchAll(db, sql: "SELECT id FROM \(form.table) WHERE scope = ?", arguments: [scope.key]).map { RowID($0) }
                 let findings = try rules.findings(db, form: form, rows: rows, scope: .hub(scope)) { $0.kind != .uniqueKey }
                 try store.replaceFindings(form, rows: rows, with: findings)
-                all[form.number] = Set(rows)
+                all[form.number] = rows
             }
             try RuleCase.closeMended(db, scope: scope, rows: all)
         }

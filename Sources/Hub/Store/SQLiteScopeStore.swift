@@ -269,10 +269,12 @@ struct SQLiteScopeStore: ScopeStore {
     // MARK: findings
 
     mutating func replaceFindings(_ form: Form, rows: [RowID], with findings: [Finding]) throws {
-        let ids = "[" + rows.map(\.description).joined(separator: ",") + "]"
-        try db.cachedStatement(
-            sql: "DELETE FROM zz_finding WHERE scope = ? AND form = ? AND id IN (SELECT value FROM json_each(?))"
-        ).execute(arguments: [scope.key, form.number, ids])
+        if try hasFindings(form, among: rows) {
+            let ids = "[" + rows.map(\.description).joined(separator: ",") + "]"
+            try db.cachedStatement(
+                sql: "DELETE FROM zz_finding WHERE scope = ? AND form = ? AND id IN (SELECT value FROM json_each(?))"
+            ).execute(arguments: [scope.key, form.number, ids])
+        }
         for finding in findings {
             try db.cachedStatement(sql: "INSERT OR REPLACE INTO zz_finding VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
                 .execute(arguments: [
@@ -280,6 +282,14 @@ struct SQLiteScopeStore: ScopeStore {
                     finding.fix, finding.waitsFor,
                 ])
         }
+    }
+
+    /// Whether any row between the first and the last of these has findings: of most batches none has, and one look tells.
+    private func hasFindings(_ form: Form, among rows: [RowID]) throws -> Bool {
+        guard let first = rows.min(), let last = rows.max() else { return false }
+        return try Bool.fetchOne(
+            db.cachedStatement(sql: "SELECT EXISTS (SELECT 1 FROM zz_finding WHERE scope = ? AND form = ? AND id BETWEEN ? AND ?)"),
+            arguments: [scope.key, form.number, first.rawValue, last.rawValue])!
     }
 }
 
