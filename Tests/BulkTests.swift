@@ -271,20 +271,34 @@ import Testing
         let desk = OperatorDesk(try world.hub("province"))
         let all = try CaseFilter(["kind=cell"], catalogue: Embedded.catalogue)
         let nobody = try desk.bulk(all, take: .author("没有这个人"), verdict(), dryRun: false)
-        #expect(nobody.decided == 0 && nobody.left == ["No candidate is on this side.": 4] && nobody.decision == nil)
+        #expect(nobody.decided == 0 && nobody.left == ["No candidate is on this side. Take another side, or decide the case by itself.": 4] && nobody.decision == nil)
         let report = try desk.bulk(all, take: .author("李娜"), verdict(), dryRun: false)
         #expect(report.decided == 3 && report.left.count == 1 && report.left.keys.first?.contains("breaks a rule") == true)
         #expect(try desk.cases().count == 1 && desk.journal().count == 1)
     }
 
     @Test(arguments: [
-        (["school=3641990001"], 3), (["school=9999999999"], 0), (["key=20245000"], 1), (["key=2024500*"], 3), (["old=*"], 3),
+        (["school=3641990001"], 3), (["school=364199*"], 3), (["form=班级*", "field=班级*称"], 3), (["form=general.class", "kind=*"], 3), (["key=20245000"], 1), (["key=2024500*"], 3), (["old=*"], 3),
         (["new=东楼1"], 1), (["new=*楼*", "author=王芳"], 3), (["author=王*,没有"], 3), (["site=A2"], 3), (["import=1/1"], 3), (["case=2,3"], 2),
         (["kind=life"], 0), (["returned=yes"], 0), (["answered=no"], 3), (["field=班主任工号"], 0),
     ] as [([String], Int)]) func filtersFind(_ words: [String], _ wanted: Int) async throws {
         let (world, _) = try await rooms(3)
         let found = try OperatorDesk(try world.hub("province")).cases(CaseFilter(words, catalogue: Embedded.catalogue))
         #expect(found.count == wanted, "\(words)")
+    }
+
+    /// What no case can have is a slip of the pen: "0 cases" would say that all is done.
+    @Test(arguments: [
+        ("kind=同格", "Kinds are cell, life, twins, owner, rule, clone."), ("kind=foo", "'foo' is no kind of case"), ("case=abc", "'abc' is no number of a case"),
+        ("case=1,", "is no number"), ("returned=Yes", "Write returned=yes or returned=no."), ("answered=", "answered=yes or answered=no"),
+        ("school=校1", "This hub knows no school with code 校1."), ("school=123", "`zzsync hub schools` lists them."), ("school=99*", "no school with code 99*"),
+        ("form=年级*", "There is no form '年级*'"), ("field=没有*", "No form has a field '没有*'"),
+    ]) func aValueThatNoCaseCanHaveIsRefused(_ word: String, _ said: String) async throws {
+        let (world, _) = try await rooms(1)
+        let desk = OperatorDesk(try world.hub("province"))
+        #expect { try desk.cases(CaseFilter([word], catalogue: Embedded.catalogue)) } throws: {
+            ($0 as? Failure)?.kind == .usage && "\($0)".contains(said)
+        }
     }
 
     @Test func mistakesAreNamed() {

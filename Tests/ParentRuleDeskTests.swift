@@ -28,7 +28,7 @@ import Testing
         var lines: [[String]] = []
         while let row = try reader.nextRow() { lines.append((0..<CaseSheet.header.count).map { row[$0].shown ?? "" }) }
         let writer = try WorkbookWriter(path: path, sheet: "案", header: lines[0])
-        for line in lines.dropFirst() { try writer.append(line.prefix(9) + [answer, "按工作簿", ""]) }
+        for line in lines.dropFirst() { try writer.append(line.prefix(9) + [answer, "按工作簿", "", line[12]]) }
         try writer.close()
         return Array(lines.dropFirst())
     }

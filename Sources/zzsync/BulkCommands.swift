@@ -28,8 +28,9 @@ struct ConflictsBulk: ParsableCommand {
         commandName: "bulk", abstract: "Decide many cases at once, with one entry in the journal and one undo.",
         discussion: """
             --take names a side: newest, oldest (by claimed time, no later than this hub received it), present (what is shown now),
-            parent, hub, answer (what the school wrote after a return), site=LABEL, author=NAME, value=TEXT; alive or dead for a row's
-            life; merge or distinct for two rows of one key; return. Cases that refuse stay in the queue and are counted.
+            parent, hub, answer (what the school wrote after a return), site=LABEL or ID, author=NAME, value=TEXT; alive or dead for a
+            row's life; merge or distinct for two rows of one key; return. Cases that refuse, or where several who differ are on that
+            side, stay in the queue and are counted.
             """)
     @OptionGroup var options: Options
     @OptionGroup var filter: FilterOptions
@@ -53,10 +54,11 @@ struct ConflictsExport: ParsableCommand {
         commandName: "export", abstract: "Write open cases to a workbook, to be decided there.")
     @OptionGroup var options: Options
     @OptionGroup var filter: FilterOptions
-    @Option(name: [.customShort("o"), .customLong("output")], help: "The workbook to write.") var output: String
+    @OptionGroup var file: OutputOptions
 
     func run() throws {
         let home = try options.openHub()
+        let output = try file.path()
         let count = try CaseSheet(OperatorDesk(home)).export(try filter.filter(home), to: output)
         if options.json { return Terminal.json(["cases": "\(count)", "file": output]) }
         Terminal.line("\(count) cases written to \(output): fill in 决定 (a candidate's number, 栏=值, 合并, 两行 or 退回) and 原因, then import it.")
@@ -65,7 +67,7 @@ struct ConflictsExport: ParsableCommand {
 
 struct ConflictsImport: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "import", abstract: "Decide what a workbook says; cases that changed since the export are listed and left alone.")
+        commandName: "import", abstract: "Decide what a workbook says; lines that no longer are their case's, and cases that changed, are listed and left alone.")
     @OptionGroup var options: Options
     @Argument(help: "The workbook.") var file: String
     @Option(help: "The reason of lines that have none.") var reason = ""

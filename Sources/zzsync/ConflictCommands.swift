@@ -19,7 +19,7 @@ struct ConflictsList: ParsableCommand {
     @OptionGroup var options: Options
     @Option(help: "Only of this form.") var form: String?
     @Option(help: "Only of this school.") var school: String?
-    @Option(help: "Only of this kind: cell, life, twins, owner or clone.") var kind: String?
+    @Option(help: "Only of this kind: cell, life, twins, owner, rule or clone.") var kind: String?
     @OptionGroup var filter: FilterOptions
 
     func run() throws {
@@ -77,7 +77,7 @@ struct ConflictsShow: ParsableCommand {
         }
         for candidate in item.candidates {
             Terminal.line("  \(candidate.candidate)  \(shown(candidate.values))")
-            Terminal.line("     by \(candidate.author) at \(Terminal.time(candidate.time)), from \(candidate.from)\(candidate.answers ? ", in answer to the return" : "")")
+            Terminal.line("     by \(candidate.author) at \(Terminal.time(candidate.time)), from \(item.origin(of: candidate))\(candidate.answers ? ", in answer to the return" : "")")
         }
         for question in item.questions {
             Terminal.line("  Asked of the school: \(question.reason.onOneLine)")
@@ -176,20 +176,6 @@ struct ConflictsUndo: ParsableCommand {
         let entry = try OperatorDesk(options.openHub()).undo(decision, Verdict(who: options.user, reason: reason))
         if options.json { return Terminal.json(entry) }
         Terminal.line(entry.number == 0 ? "\(entry.taken)." : "Decision \(decision) undone; case \(entry.number) is open again.")
-    }
-}
-
-struct ConflictsJournal: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "journal", abstract: "Every decision made here: who, when, why.")
-    @OptionGroup var options: Options
-    @Option(help: "The single decisions of this bulk.") var batch: Int64?
-
-    func run() throws {
-        let entries = try OperatorDesk(options.openHub()).journal(batch: batch)
-        if options.json { return Terminal.json(["journal": entries]) }
-        for entry in entries {
-            Terminal.line("\(entry.decision)\t\(entry.number == 0 ? "all" : "case \(entry.number)")\t\(Terminal.time(entry.at))\t\(entry.who)\t\(entry.kind): \(entry.taken)\t\(entry.value)\t\(entry.reason.onOneLine)\(entry.policy.map { "\t[\($0)]" } ?? "")")
-        }
     }
 }
 

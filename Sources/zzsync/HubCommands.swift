@@ -128,10 +128,11 @@ struct HubInvite: ParsableCommand {
     @Option(help: "PEM certificate to pin.") var tlsCert: String?
     @Flag(help: "The invite allows plain HTTP beyond one machine.") var insecureHttp = false
     @Option(help: "Days until it expires.") var days: Int = Invitations.validDays
-    @Option(name: [.customShort("o"), .customLong("output")], help: "The file to write.") var output: String
+    @OptionGroup var file: OutputOptions
 
     func run() throws {
         let home = try options.openHub()
+        let output = try file.path()
         let address = try HubAddress(try url ?? listening(home))
         try address.checkEncryption(allowInsecureHTTP: insecureHttp)
         let pin = try tlsCert.map { try CertificatePin.of(file: $0) }

@@ -9,11 +9,12 @@ struct Template: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Write the import template of a form.")
     @OptionGroup var options: Options
     @Argument var form: String
-    @Option(name: [.customShort("o"), .customLong("output")], help: "The xlsx file to write.") var output: String
+    @OptionGroup var file: OutputOptions
 
     func run() throws {
         let catalogue = try options.loadCatalogue()
         let form = try catalogue.form(named: form)
+        let output = try file.path()
         try form.writeTemplate(to: output, catalogue: catalogue)
         if options.json { return Terminal.json(["file": output]) }
         Terminal.line("Template of \(form.path) written to \(output): red columns are required.")

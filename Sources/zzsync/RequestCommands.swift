@@ -69,10 +69,11 @@ struct RequestsExport: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "export", abstract: "Write the requests as a workbook for their owners.")
     @OptionGroup var options: Options
     @OptionGroup var filter: RequestFilter
-    @Option(name: [.customShort("o"), .customLong("output")], help: "The xlsx file to write.") var output: String
+    @OptionGroup var file: OutputOptions
 
     func run() throws {
         let home = try options.openHub()
+        let output = try file.path()
         let count = try OperatorDesk(home).exportRequests(try filter.requests(home), to: output)
         if options.json { return Terminal.json(["file": output, "rows": "\(count)"]) }
         Terminal.line("\(count) asked-for values written to \(output).")

@@ -33,7 +33,7 @@ struct Simulate: AsyncParsableCommand {
             1...24 ~= syncsPerDay, 1...1_000_000 ~= seeds
         else {
             throw ValidationError(
-                "--schools goes from 1 to 5000, --days to 366, --students to 5000, --writes-per-day to 1000, --syncs-per-day to 24.")
+                "--schools goes from 1 to 5000, --days to 366, --students to 5000, --writes-per-day to 1000, --syncs-per-day to 24, --seeds from 1 to 1000000.")
         }
     }
 

@@ -93,8 +93,8 @@ extension OperatorDesk {
                     return .commit
                 }
             } catch let failure as Failure where [.refused, .usage].contains(failure.kind) {
-                let reason = failure.what.replacing("Case \(item.view.number)", with: "The case")
-                report.left[reason, default: 0] += 1
+                let reason = failure.description.replacing("Case \(item.view.number)", with: "The case")
+                report.left[reason.replacing("show \(item.view.number)`", with: "show CASE`"), default: 0] += 1
                 report.leftCases.append(item.line(reason))
             }
         }

@@ -1,5 +1,6 @@
 // Which of the open cases: words "key=value", all of which must hold. A value may be several, separated by commas, and `*` stands
-// for any text. Described in conflicts/README.md.
+// for any text. Described in conflicts/README.md. A value that no case can ever have (a kind, form, field, answer, number or school that
+// there is not) is a slip of the pen: refused, since "0 cases" would read as "nothing is left to do".
 
 import GRDB
 import Shared
@@ -8,6 +9,8 @@ package struct CaseFilter: Sendable {
     package static let keys = [
         "form", "field", "kind", "school", "key", "old", "new", "author", "site", "import", "returned", "answered", "case",
     ]
+
+    package static let kinds = ["cell", "life", "twins", "owner", "rule", "clone"]
 
     private struct Condition: Sendable {
         let key: String
@@ -36,23 +39,49 @@ package struct CaseFilter: Sendable {
             }
             // A value may hold a comma of its own; forms, schools and kinds do not.
             let isText = ["old", "new", "key"].contains(parts[0])
-            var patterns = isText ? [parts[1]] : parts[1].split(separator: ",", omittingEmptySubsequences: false).map(String.init)
-            if parts[0] == "form" { patterns = try patterns.map { (name) throws(Failure) in try catalogue.form(named: name).id } }
-            if parts[0] == "field" { patterns = try patterns.map { (name) throws(Failure) in try Self.column(name, catalogue) } }
-            conditions.append(Condition(key: parts[0], patterns: patterns))
+            let patterns = isText ? [parts[1]] : parts[1].split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+            var known: [String] = []
+            for pattern in patterns { known += try Self.known(pattern, parts[0], catalogue) }
+            conditions.append(Condition(key: parts[0], patterns: known))
         }
     }
 
-    private static func column(_ name: String, _ catalogue: Catalogue) throws(Failure) -> String {
-        for form in catalogue.forms {
-            if let field = form.fields.first(where: { $0.id == name || $0.title == name }) { return field.id }
+    /// The patterns that a typed one stands for, forms and fields by their ids.
+    private static func known(_ text: String, _ key: String, _ catalogue: Catalogue) throws(Failure) -> [String] {
+        switch key {
+        case "form" where text.contains("*"):
+            let forms = catalogue.forms.filter { form in [form.id, form.title, form.path].contains { matches($0, text) } }
+            guard !forms.isEmpty else { throw Failure(.usage, "There is no form '\(text)'.", next: "`zzsync forms` lists them.") }
+            return forms.map(\.id)
+        case "form":
+            return [try catalogue.form(named: text).id]
+        case "field":
+            let columns = catalogue.forms.flatMap { form in
+                form.fields.filter { matches($0.id, text) || matches($0.title, text) }.map { column($0.id, form.id) }
+            }
+            guard !columns.isEmpty else {
+                throw Failure(.usage, "No form has a field '\(text)'.", next: "`zzsync forms FORM` lists the fields of a form.")
+            }
+            return columns
+        case "kind": try check(kinds.contains { matches($0, text) }, text, "kind of case", "Kinds are \(kinds.joined(separator: ", ")).")
+        case "returned", "answered": try check(["yes", "no"].contains(text), text, "value of \(key)", "Write \(key)=yes or \(key)=no.")
+        case "case": try check(Int64(text) != nil, text, "number of a case", "Write its number, or several: case=17,18.")
+        default: break
         }
-        throw Failure(.usage, "No form has a field '\(name)'.", next: "`zzsync forms FORM` lists the fields of a form.")
+        return [text]
     }
 
-    /// With the imports looked up: "17/2" is the one that candidate 2 of case 17 came from.
+    private static func check(_ isKnown: Bool, _ text: String, _ what: String, _ next: String) throws(Failure) {
+        guard isKnown else { throw Failure(.usage, "'\(text)' is no \(what).", next: next) }
+    }
+
+    /// Two forms may call different things by one name.
+    private static func column(_ field: String, _ form: String) -> String { "\(form) \(field)" }
+
+    /// With the schools checked and the imports looked up: "17/2" is the one that candidate 2 of case 17 came from.
     func resolved(_ desk: OperatorDesk, _ db: Database) throws -> CaseFilter {
         var filter = self
+        for condition in conditions where condition.key == "school" { try checkSchools(condition.patterns, db) }
         for condition in conditions where condition.key == "import" {
             for pattern in condition.patterns {
                 let parts = pattern.split(separator: "/").compactMap { Int64($0) }
@@ -68,6 +97,14 @@ package struct CaseFilter: Sendable {
         return filter
     }
 
+    private func checkSchools(_ patterns: [String], _ db: Database) throws {
+        let known = try Row.fetchAll(db, sql: "SELECT scope, json_extract(school, '$.code') AS code FROM zz_scope")
+            .flatMap { [$0["code"] as String? ?? "", ScopeID(key: $0["scope"]).description] }
+        for pattern in patterns where !known.contains(where: { Self.matches($0, pattern) }) {
+            throw Failure(.usage, "This hub knows no school with code \(pattern).", next: "`zzsync hub schools` lists them.")
+        }
+    }
+
     func matches(_ item: CaseView) -> Bool { conditions.allSatisfy { holds($0, item) } }
 
     private func holds(_ condition: Condition, _ item: CaseView) -> Bool {
@@ -75,14 +112,14 @@ package struct CaseFilter: Sendable {
         let sides = item.sides
         return switch condition.key {
         case "form": any([item.form])
-        case "field": any(item.group)
+        case "field": any(item.group.map { Self.column($0, item.form) })
         case "kind": any([item.kind])
         case "school": any([item.school] + (item.otherSchool.map { [$0] } ?? []))
         case "key": any([item.key])
         case "old": any(item.base.map { Array($0.values) } ?? [])
         case "new": any(sides.flatMap { Array($0.values.values) })
         case "author": any(sides.map(\.author))
-        case "site": any(sides.map(\.site) + item.candidates.map(\.from))
+        case "site": any(sides.map(\.site) + item.candidates.flatMap { [$0.from] + ($0.child.map { [$0] } ?? []) })
         case "returned": any([item.isReturned ? "yes" : "no"])
         case "answered": any([item.isAnswered ? "yes" : "no"])
         case "case": any(["\(item.number)"])
@@ -149,18 +186,24 @@ package enum Side: Hashable, Sendable {
         case .oldest: chosen = fitting.min { ($0.clamped ?? $0.time, $0.candidate) < ($1.clamped ?? $1.time, $1.candidate) }
         case .value,
             .answer where !item.confirmed.isEmpty:
-            guard Set(fitting.map(\.values)).count <= 1 else {
-                throw Failure(.refused, "More than one candidate is on this side.", next: "Decide the case by itself.")
-            }
+            guard Set(fitting.map(\.values)).count <= 1 else { throw Self.isSeveral }
             chosen = fitting.last
-        // A later word of the same side says what it means now.
-        default: chosen = fitting.last
+        // A later word of the same writer says what it means now; two writers are two sides, whatever they are called.
+        default:
+            var newest: [String: CandidateView] = [:]
+            for candidate in fitting { newest[candidate.child ?? candidate.from] = candidate }
+            guard Set(newest.values.map(\.values)).count <= 1 else { throw Self.isSeveral }
+            chosen = fitting.last
         }
         guard let chosen else {
             throw Failure(.refused, "No candidate is on this side.", next: "Take another side, or decide the case by itself.")
         }
         return .candidate(chosen.candidate)
     }
+
+    private static let isSeveral = Failure(
+        .refused, "Several who say different things are on this side.",
+        next: "Name one of them, a site by its id as `show` prints it, or decide the case by itself.")
 
     private func fits(_ candidate: CandidateView, _ item: CaseView) -> Bool {
         switch self {
@@ -169,7 +212,7 @@ package enum Side: Hashable, Sendable {
         case .parent: candidate.from == "parent"
         case .hub: candidate.from == "this hub"
         case .answer: candidate.answers || item.confirmed.contains { candidate.says($0.confirmed) }
-        case .site(let name): CaseFilter.matches(candidate.from, name) || candidate.site == name
+        case .site(let name): CaseFilter.matches(candidate.from, name) || candidate.site == name || candidate.child == name
         case .author(let name): CaseFilter.matches(candidate.author, name)
         case .value(let text): candidate.values.values.contains { CaseFilter.matches($0, text) }
         case .alive: candidate.values["life"] == "alive"

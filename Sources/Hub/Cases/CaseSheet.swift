@@ -1,12 +1,17 @@
 // Cases as a workbook, for people who prefer that: exported with both sides, decided in two columns, imported again as one bulk.
 // Each line names the version of its case: what changed or was closed since is listed and left alone.
+//
+// Between the two an operator sorts, filters, copies and pastes, so a number alone proves nothing: a column sorted by itself would decide
+// other people's cases. Two designs: lock the exported columns (every spreadsheet program unlocks them, and pasting goes around it), or
+// believe a line only as far as all that was exported still stands in it, which is done here. The hub's own mark is in every line, because
+// lines of two hubs may be pasted together; it holds the epoch, because a hub put back from a backup gives numbers out again.
 
 import Foundation
 import Shared
 
 package struct CaseSheet {
-    package static let header = ["案号", "版本", "学校", "表", "编号", "栏", "类别", "原值", "候选", "决定", "原因", "说明"]
-    private enum Column: Int { case number, version, school, form, key, field, kind, base, candidates, decision, reason, explanation }
+    package static let header = ["案号", "版本", "学校", "表", "编号", "栏", "类别", "原值", "候选", "决定", "原因", "说明", "枢纽"]
+    private enum Column: Int { case number, version, school, form, key, field, kind, base, candidates, decision, reason, explanation, hub }
     /// A cell holds 32,767 characters.
     private static let textMax = 32_000
     /// Lines of one workbook that are read.
@@ -14,6 +19,8 @@ package struct CaseSheet {
 
     private let desk: OperatorDesk
     private var catalogue: Catalogue { desk.home.catalogue }
+    /// As each line names this hub.
+    private var hub: String { "\(desk.home.recordName) \(desk.home.keys.site)-\(desk.home.epoch)" }
     package init(_ desk: OperatorDesk) { self.desk = desk }
 
     // MARK: export
@@ -37,9 +44,10 @@ package struct CaseSheet {
             values.sorted { $0.key < $1.key }.map { key, value in "\(form?.fields.first { $0.id == key }?.title ?? key)=\(value)" }
                 .joined(separator: "；")
         }
-        let sides = item.sides.enumerated().map { index, side in
-            let time = Date(timeIntervalSince1970: TimeInterval(side.time)).formatted(.iso8601)
-            return "\(index + 1)) \(shown(side.values))（\(side.author)，\(time)）"
+        let origins = item.candidates.map(item.origin) + (item.rows ?? []).map { "学校 \($0.school)" }
+        let sides = zip(item.sides, origins).enumerated().map { index, side in
+            let time = Date(timeIntervalSince1970: TimeInterval(side.0.time)).formatted(.iso8601)
+            return "\(index + 1)) \(shown(side.0.values))（\(side.0.author)，\(time)，\(side.1)）"
         }
         // Which of the two is right depends on what they break together.
         let broken = (item.breaks ?? []).map { "违反 \($0)" } + (item.kind == "life" && !item.shown.isEmpty ? ["删者未见 \(shown(item.shown))"] : [])
@@ -47,7 +55,7 @@ package struct CaseSheet {
         let fields = item.group.map { column in form?.fields.first { $0.id == column }?.title ?? column }
         return [
             "\(item.number)", "\(item.version)", item.school, form?.title ?? item.form, item.key, fields.joined(separator: "；"), item.kind,
-            shown(item.base ?? [:]), String((broken + sides + confirmed).joined(separator: "\n").prefix(Self.textMax)), "", "", "",
+            shown(item.base ?? [:]), String((broken + sides + confirmed).joined(separator: "\n").prefix(Self.textMax)), "", "", "", hub,
         ]
     }
 
@@ -57,13 +65,13 @@ package struct CaseSheet {
     ///
     /// - Throws: `Failure` when the workbook cannot be read or is none of cases; nothing is decided then.
     package func load(_ path: String, _ verdict: Verdict, dryRun: Bool) throws(Failure) -> BulkReport {
-        var items: [BulkItem] = []
+        var items: [(line: Int, item: BulkItem)] = []
         do {
             let reader = try WorkbookReader(path: path)
             let columns = try columns(try reader.nextRow(), path)
             while let row = try reader.nextRow() {
                 guard items.count < Self.linesMax else { throw Failure(.refused, "\(path) has more than \(Self.linesMax) lines.", next: "Split it.") }
-                if let item = try item(row, columns, verdict, path) { items.append(item) }
+                if let item = try item(row, columns, verdict, path) { items.append((row.number, item)) }
             }
         } catch let error as WorkbookError {
             throw error.failure
@@ -77,7 +85,19 @@ package struct CaseSheet {
         }
         var head = verdict
         if head.reason.isEmpty { head.reason = "按工作簿 \((path as NSString).lastPathComponent) 决定" }
-        return try desk.decideAll(items, kind: "import", head, dryRun: dryRun)
+        return try desk.decideAll(onePerCase(items), kind: "import", head, dryRun: dryRun)
+    }
+
+    /// Nobody can tell which of two lines for one case is meant: neither is applied.
+    private func onePerCase(_ items: [(line: Int, item: BulkItem)]) -> [BulkItem] {
+        let lines = Dictionary(grouping: items, by: \.item.view.number).mapValues { $0.map { "\($0.line)" } }
+        return items.map { _, item in
+            guard let lines = lines[item.view.number], lines.count > 1 else { return item }
+            let failure = Failure(
+                .refused, "Case \(item.view.number) is decided in lines \(lines.joined(separator: ", ")).",
+                next: "Leave 决定 filled in in one of them.")
+            return BulkItem(view: item.view, choice: .failure(failure))
+        }
     }
 
     private func columns(_ header: WorkbookRow?, _ path: String) throws(Failure) -> [Int: Int] {
@@ -85,10 +105,10 @@ package struct CaseSheet {
         for (place, cell) in (header?.cells ?? []).enumerated() {
             if let known = Self.header.firstIndex(of: Self.text(cell)) { columns[known] = place }
         }
-        for column in [Column.number, .version, .decision] where columns[column.rawValue] == nil {
+        for column in [Column.number, .version, .school, .form, .key, .field, .candidates, .decision, .hub] where columns[column.rawValue] == nil {
             throw Failure(
                 .refused, "\(path) has no column \(Self.header[column.rawValue]) in its first line.",
-                next: "Import a workbook that `zzsync hub conflicts export` wrote.")
+                next: "Export the cases anew with `zzsync hub conflicts export`, and keep all of its columns.")
         }
         return columns
     }
@@ -104,9 +124,13 @@ package struct CaseSheet {
                 .refused, "\(path), line \(row.number): 案号 and 版本 must be numbers.", next: "Leave these columns as they were exported.")
         }
         var view: CaseView
-        do { view = try desk.show(number) } catch {
+        do throws(Failure) {
+            guard text(.hub) == hub else { throw otherHub(text(.hub)) }
+            view = try desk.show(number)
+        } catch {
             return BulkItem(view: .unknown(number), choice: .failure(Failure(.refused, error.what, next: error.next)))
         }
+        if let moved = moved(view, version, text) { return BulkItem(view: view, choice: .failure(moved)) }
         view.version = version
         let reason = text(.reason).isEmpty ? verdict.reason : text(.reason)
         guard !reason.isEmpty else {
@@ -115,6 +139,26 @@ package struct CaseSheet {
         let choice = Result { () throws(Failure) in try self.choice(text(.decision), view) }
         let explanation = text(.explanation)
         return BulkItem(view: view, choice: choice, reason: reason, explanation: explanation.isEmpty ? nil : explanation)
+    }
+
+    private func otherHub(_ name: String) -> Failure {
+        let what = name.isEmpty ? "The line names no hub" : "The line was exported by \(name), this is \(hub)"
+        return Failure(.refused, "\(what).", next: "Export the cases here, and decide them in that workbook.")
+    }
+
+    /// The first column whose text is not that of the line's case: a column was sorted or pasted by itself.
+    ///
+    /// - Returns: nil too where the case has changed since; the version tells that better.
+    private func moved(_ view: CaseView, _ version: Int, _ text: (Column) -> String) -> Failure? {
+        // Spreadsheet programs have their own ideas of blanks and ends of lines.
+        func words(_ text: String) -> String { text.filter { !$0.isWhitespace } }
+        let exported = line(view)
+        let columns: [Column] = view.version == version && view.closedAt == nil ? [.school, .form, .key, .field, .candidates] : [.school, .form]
+        guard let column = columns.first(where: { words(text($0)) != words(exported[$0.rawValue]) }) else { return nil }
+        let differ = column == .candidates ? "" : ": it says \(text(column)), the case's is \(exported[column.rawValue])"
+        return Failure(
+            .refused, "The line's \(Self.header[column.rawValue]) is not that of case \(view.number)\(differ).",
+            next: "Columns were sorted apart, or the case's row has moved on: export the cases anew.")
     }
 
     /// A candidate's number, "栏=值" (several with ；), 合并, 两行 or 退回.

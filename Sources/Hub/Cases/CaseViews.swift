@@ -37,7 +37,7 @@ extension OperatorDesk {
                         : Dictionary(uniqueKeysWithValues: zip(fields, (isRule ? places.map { candidate.values[$0] } : candidate.values).map(\.shown))),
                     author: candidate.by.stamp.author, time: candidate.by.stamp.time,
                     site: candidate.by.stamp.origin.description, from: try label(db, candidate.by.writer),
-                    clamped: candidate.by.clamped, answers: candidate.answers(returned))
+                    child: child(candidate.by.writer), clamped: candidate.by.clamped, answers: candidate.answers(returned))
             },
             survivor: row["kind"] as String == "life" ? try form.flatMap { try survivor(db, $0, scope, RowID(row["id"])) } : nil,
             rows: row["kind"] as String == "twins" ? try form.map { try twins(db, row, $0) } : nil,
@@ -157,6 +157,18 @@ extension OperatorDesk {
         case .child(let site):
             try String.fetchOne(db, sql: "SELECT label FROM zz_site WHERE site = ?", arguments: [site.key]) ?? site.description
         }
+    }
+
+    private func child(_ writer: Provenance.Writer) -> String? {
+        if case .child(let site) = writer { site.description } else { nil }
+    }
+}
+
+extension CaseView {
+    /// Where a candidate came from, as people tell the sides apart: two sites of one label by their ids.
+    package func origin(of candidate: CandidateView) -> String {
+        guard let child = candidate.child, candidates.contains(where: { $0.from == candidate.from && $0.child != child }) else { return candidate.from }
+        return "\(candidate.from) (site \(child))"
     }
 }
 

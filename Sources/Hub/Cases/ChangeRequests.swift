@@ -77,7 +77,7 @@ extension OperatorDesk {
         }
         return ChangeRequest(
             number: number, school: item.school, form: item.form, row: item.row, key: item.key, stands: stands.values,
-            asked: item.candidates.dropFirst().map { .init(values: $0.values, author: $0.author, time: $0.time, from: $0.from) },
+            asked: item.candidates.dropFirst().map { .init(values: $0.values, author: $0.author, time: $0.time, from: item.origin(of: $0)) },
             state: item.closedAt == nil ? .open : answer == nil ? .agreed : .decided, openedAt: item.openedAt, closedAt: item.closedAt,
             answer: answer.map { "\($0["who"] as String): \($0["reason"] as String)" } ?? "", reason: ruling?["reason"] ?? "",
             policy: ruling?["policy"] ?? "")

@@ -13,6 +13,8 @@ package struct CandidateView: Codable, Sendable {
     package var site: String
     /// Label of the child, "this hub" or "parent".
     package var from: String
+    /// The id of that child, whose label another site may share; nil for this hub and its parent.
+    package var child: String?
     /// The claimed time lay ahead of this hub's clock when it came: the time that counts.
     package var clamped: Int64?
     /// It was written having read the hub's question.
@@ -127,14 +129,6 @@ package struct OperatorDesk {
 
     package func show(_ number: Int64) throws(Failure) -> CaseView {
         try read { db in try view(db, try entry(db, number)) }
-    }
-
-    /// - Parameter batch: the decisions of this bulk; nil = every decision, a bulk as one.
-    package func journal(batch: Int64? = nil) throws(Failure) -> [JournalEntry] {
-        try read { db in
-            try Row.fetchAll(db, sql: "SELECT * FROM zz_decision WHERE batch IS ? ORDER BY decision", arguments: [batch])
-                .map(JournalEntry.init)
-        }
     }
 
     /// Every decision about the schools of this hub, its own and those of other tiers, in order of time.

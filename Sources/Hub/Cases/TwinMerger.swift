@@ -37,7 +37,20 @@ enum TwinMerger {
         }
     }
 
-    /// Merges the open twins of one school that are equal in every group: the same workbook imported on two nodes.
+    /// One of the merges of a call.
+    private struct Merge {
+        let number: Int64
+        /// As the two were.
+        let pair: Pair
+        let survivor: MergeRow
+        let other: MergeRow
+        let record: RowID
+        /// Of the record.
+        let position: Position
+    }
+
+    /// Merges the open twins of one school that are equal in every group: the same workbook imported on two nodes. The journal has one entry
+    /// for all of them, as it has for an operator's bulk, and one undo takes them back.
     ///
     /// - Returns: the rows that moved.
     static func mergeEqual(
@@ -60,7 +73,7 @@ enum TwinMerger {
             form, Set(cases.flatMap { [RowID($0["id"]), RowID($0["other_id"])] }).sorted())
         var next = store.logEnd.next(inEpoch: home.epoch)
         var moved: [RowID] = []
-        var records: [MergeRow] = []
+        var merges: [Merge] = []
         var ids = RecordIDs(home, at: next)
         for entry in cases {
             guard let a = rows[RowID(entry["id"])], let b = rows[RowID(entry["other_id"])] else { continue }
@@ -70,12 +83,17 @@ enum TwinMerger {
             next = next.advanced(by: 2)
             (rows[survivor.id], rows[other.id]) = (survivor, other)
             moved += [survivor.id, other.id]
-            let id = ids.mint()
-            records.append(.record(SystemForms.decision, id, record(id, home, entry["number"], survivor, other, now).values, by: by, at: next))
-            try journal(db, entry["number"], pair, position: next.advanced(by: -1), record: id, now)
+            merges.append(Merge(number: entry["number"], pair: pair, survivor: survivor, other: other, record: ids.mint(), position: next))
             next = next.advanced(by: 1)
         }
         guard !moved.isEmpty else { return [] }
+        let batch = try merges.count > 1 ? head(db, merges, now) : nil
+        let records = try merges.map { merge in
+            var record = record(merge, home, now)
+            record.batch = batch?.record.description
+            try journal(db, merge, batch: batch?.decision, now)
+            return MergeRow.record(SystemForms.decision, merge.record, record.values, by: by, at: merge.position)
+        }
         try store.save(Set(moved).sorted().map { rows[$0]! } + records)
         let all = moved.map { (form.number, $0) } + records.map { (SystemForms.decision.number, $0.id) }
         try store.append(Extent(merged: nil, rows: all), upTo: next.advanced(by: -1))
@@ -109,12 +127,11 @@ enum TwinMerger {
 
     private static func taken(_ pair: (MergeRow, MergeRow)) -> String { "rows \(pair.0.id) and \(pair.1.id) merged into \(pair.0.id)" }
 
-    private static func record(
-        _ id: RowID, _ home: HubHome, _ number: Int64, _ survivor: MergeRow, _ other: MergeRow, _ now: Int64
-    ) -> DecisionRecord {
+    private static func record(_ merge: Merge, _ home: HubHome, _ now: Int64) -> DecisionRecord {
+        let (survivor, other) = (merge.survivor, merge.other)
         let form = survivor.form
         var record = DecisionRecord(
-            id: id, hub: home.recordName, caseNumber: number, kind: "merge", form: form.id, row: survivor.id,
+            id: merge.record, hub: home.recordName, caseNumber: merge.number, kind: "merge", form: form.id, row: survivor.id,
             key: form.key.map { survivor.values[$0].shown }.joined(separator: " "), author: "zzsync", at: now, reason: reason)
         record.otherRow = other.id.description
         record.result = ["row": survivor.id.description]
@@ -122,19 +139,28 @@ enum TwinMerger {
         return record
     }
 
-    private static func journal(
-        _ db: Database, _ number: Int64, _ pair: Pair, position: Position, record: RowID, _ now: Int64
-    ) throws {
-        try db.cachedStatement(
+    /// The entry that stands for all of them: about no case, as a bulk's.
+    private static func head(_ db: Database, _ merges: [Merge], _ now: Int64) throws -> Verdict.Batch {
+        try db.execute(
             sql: """
                 INSERT INTO zz_decision (number, kind, who, at, reason, taken, value, before, position, record)
-                VALUES (?, 'merge', 'zzsync', ?, ?, ?, ?, ?, ?, ?)
+                VALUES (0, 'merge', 'zzsync', ?, ?, ?, '', '', 0, ?)
+                """, arguments: [now, reason, "\(merges.count) pairs of equal rows merged", merges[0].record.rawValue])
+        return Verdict.Batch(decision: db.lastInsertedRowID, record: merges[0].record)
+    }
+
+    private static func journal(_ db: Database, _ merge: Merge, batch: Int64?, _ now: Int64) throws {
+        let pair = merge.pair
+        try db.cachedStatement(
+            sql: """
+                INSERT INTO zz_decision (number, kind, who, at, reason, taken, value, before, position, batch, record)
+                VALUES (?, 'merge', 'zzsync', ?, ?, ?, ?, ?, ?, ?, ?)
                 """
         ).execute(arguments: [
-            number, now, reason, taken((pair.survivor, pair.other)), "\"\(pair.survivor.id)\"", ValuesJSON.encode(pair.survivor.values),
-            position.rawValue, record.rawValue,
+            merge.number, now, reason, taken((pair.survivor, pair.other)), "\"\(pair.survivor.id)\"", ValuesJSON.encode(pair.survivor.values),
+            merge.position.advanced(by: -1).rawValue, batch, merge.record.rawValue,
         ])
         try db.cachedStatement(sql: "UPDATE zz_case SET closed_at = ?, record = ? WHERE number = ?")
-            .execute(arguments: [now, record.rawValue, number])
+            .execute(arguments: [now, merge.record.rawValue, merge.number])
     }
 }

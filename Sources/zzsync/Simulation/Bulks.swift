@@ -34,7 +34,10 @@ extension Country {
     private func decideMany(_ desk: OperatorDesk, _ site: Site) throws {
         let kind = dice.pick(["cell", "cell", "cell", "life", "twins", "owner"])!
         let side = side(of: kind)
-        let words = ["kind=\(kind)"] + (dice.chance(0.3) ? ["school=\(schoolCode(dice.roll(0...plan.schools - 1)))"] : [])
+        let school = dice.chance(0.3) ? schoolCode(dice.roll(0...plan.schools - 1)) : nil
+        // A school that has not joined yet has no cases, and is no filter.
+        if let school, (try? desk.home.scope(school: school)) == nil { return }
+        let words = ["kind=\(kind)"] + (school.map { ["school=\($0)"] } ?? [])
         let filter = try CaseFilter(words, catalogue: desk.home.catalogue)
         let cases = try desk.cases(filter)
         guard !cases.isEmpty else { return }
