@@ -202,7 +202,7 @@ package enum Side: Hashable, Sendable {
     }
 
     private static let isSeveral = Failure(
-        .refused, "Several who say different things are on this side.",
+        .refused, "More than one candidate is on this side, and they differ.",
         next: "Name one of them, a site by its id as `show` prints it, or decide the case by itself.")
 
     private func fits(_ candidate: CandidateView, _ item: CaseView) -> Bool {
