@@ -262,7 +262,7 @@ extension Country {
         guard stands(site) else { return nil }
         tallies.undone += 1
         // Of a bulk, what was written again since stays.
-        let members = try desk.journal(batch: decision)
+        let members = try entry.number == 0 ? desk.journal(batch: decision) : []
         for (index, (item, kind)) in cases.enumerated() {
             let isTaken = members.isEmpty || members.contains { $0.number == item.number && $0.undoneBy != nil }
             for (row, old) in zip(rows[index], before[index]) {
