@@ -23,7 +23,9 @@ extension Measures {
     private func database(_ table: String, synchronous: String) throws -> (OpaquePointer, String) {
         let path = place("plain")
         var handle: OpaquePointer?
-        guard sqlite3_open(path, &handle) == SQLITE_OK, let handle else { throw CocoaError(.fileWriteUnknown) }
+        // Without mutexes, as our own connections are.
+        let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX
+        guard sqlite3_open_v2(path, &handle, flags, nil) == SQLITE_OK, let handle else { throw CocoaError(.fileWriteUnknown) }
         sqlite3_exec(handle, "PRAGMA journal_mode = WAL; PRAGMA synchronous = \(synchronous); \(table)", nil, nil, nil)
         return (handle, path)
     }
