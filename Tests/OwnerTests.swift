@@ -98,7 +98,7 @@ import Testing
         let number = form.example["class_number"]!.shown
         try await hub(province, "put", "班级信息", "--school", Self.schoolA, "班号=\(number)", "备注=省级写的").expect(0, "changed")
         try await hub(province, "put", "班级信息", "--school", Self.schoolA, "班号=\(number)", "备注=省级写的").expect(0, "is so already")
-        try await hub(province, "put", "班级信息", "--school", Self.schoolA, "班号=20249901").expect(3, "breaks a rule", "nothing was written")
+        try await hub(province, "put", "班级信息", "--school", Self.schoolA, "班号=20249901").expect(3, "is refused", "nothing was written")
         try await hub(province, "put", "班级信息", "--school", "3641999999", "班号=\(number)").expect(2, "no school with code 3641999999", "zzsync hub schools")
         try await hub(province, "put", "班级", "--school", Self.schoolA, "班号=1").expect(2, "no form '班级'", "zzsync forms")
         try await hub(province, "put", "班级信息", "--school", Self.schoolA, "班=1").expect(2, "no field '班'")

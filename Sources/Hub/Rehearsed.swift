@@ -1,4 +1,4 @@
-// Writes of a rehearsal at a hub, and what it looks up there: a hub that corrects what it owns, without the rules of `put`.
+// Writes of a rehearsal at a hub, and what it looks up there: as `hub put` writes, by the row's id and without the rules.
 
 import GRDB
 import Shared
@@ -6,22 +6,14 @@ import Shared
 extension HubHome {
     /// Writes a living row's cells here; a cell that is disputed here gets one more candidate.
     package func change(_ form: Form, _ row: RowID, _ values: [Int: Value], author: String, now: Int64) throws {
-        try rewrite(form, row, author: author, now: now) { row, by, seen in
-            for (index, group) in form.groups.enumerated() {
-                let new = group.fields.map { values[$0] ?? row.values[$0] }
-                if new == row.groupValues(index) { continue }
-                if row.cases[index] == nil {
-                    row.put(index, new, by: by)
-                } else {
-                    row.dispute(index, Candidate(by: by, values: new, life: .unchanged, cursor: seen))
-                }
-            }
+        try rewrite(form, row, author: author, now: now) { row, by, seen, context in
+            _ = row.write(values, by: by, seen: seen, context) { _, _ in false }
         }
     }
 
     /// Deletes a row of which nothing is disputed here.
     package func remove(_ form: Form, _ row: RowID, author: String, now: Int64) throws {
-        try rewrite(form, row, author: author, now: now) { row, by, _ in
+        try rewrite(form, row, author: author, now: now) { row, by, _, _ in
             guard row.rowCase == nil, row.cases.isEmpty else {
                 throw Failure(.refused, "Something of the row is disputed here.", next: "Decide the case first.")
             }
@@ -30,19 +22,21 @@ extension HubHome {
     }
 
     private func rewrite(
-        _ form: Form, _ id: RowID, author: String, now: Int64, _ body: (inout MergeRow, Provenance, Position) throws -> Void
+        _ form: Form, _ id: RowID, author: String, now: Int64, _ body: (inout MergeRow, Provenance, Position, JudgeContext) throws -> Void
     ) throws {
         try database.write { db in
             var (store, row) = try find(db, form, id)
             let asked = try WholeRowCases(db, store.scope)
             let seen = store.logEnd
             row.position = seen.next(inEpoch: epoch)
-            try body(&row, Provenance(writer: .hub, stamp: Stamp(origin: keys.site, author: author, time: now)), seen)
+            let context = JudgeContext(hub: keys.site, now: now, policies: try policies(db, scope: store.scope, now: now))
+            try body(&row, Provenance(writer: .hub, stamp: Stamp(origin: keys.site, author: author, time: now)), seen, context)
             guard row.moved else { return }
             try store.save([row])
             try store.append(Extent(merged: nil, rows: [(form.number, id)]), upTo: row.position)
             _ = try FindingsRefresher(rules: rules).refresh(db, store: &store, touched: [(form.number, id)])
             try asked.note(moved: [(form.number, id)])
+            try PolicyJournal.write(db, self, row.rulings.map { RowRuling(form: form, row: id, ruling: $0) }, store: &store)
         }
     }
 

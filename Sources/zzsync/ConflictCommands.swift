@@ -91,6 +91,7 @@ struct ConflictsShow: ParsableCommand {
             Terminal.line("  row \(row.row) of school \(row.school)  \(row.values.isEmpty ? "equal in every field" : shown(row.values))")
             Terminal.line("     by \(row.author) at \(Terminal.time(row.time))")
         }
+        if item.closedAt == nil, let merged = item.merged { Terminal.line("  `merge` would give: \(merged.told(form))") }
         if item.closedAt == nil { Terminal.line("To decide what is shown here, name it: --version \(item.version)") }
     }
 }
@@ -149,7 +150,11 @@ struct ConflictsSet: ParsableCommand {
 
 struct ConflictsMerge: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "merge", abstract: "Decide: two rows of one key are one, the smaller id survives; or apply a late edit to the row's survivor.")
+        commandName: "merge", abstract: "Decide: two rows of one key are one; or apply a late edit to the row's survivor.",
+        discussion: """
+            The row with the smaller id stays with its values; only groups that it has left empty are filled from the other, which goes. \
+            `show` says beforehand what comes of it; to have another value, set it afterwards (`zzsync hub put`), or take the merge back with `undo`.
+            """)
     @OptionGroup var options: Options
     @Argument(help: "The case's number.") var number: Int64
     @OptionGroup var verdict: VerdictOptions

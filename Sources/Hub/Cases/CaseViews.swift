@@ -21,6 +21,7 @@ extension OperatorDesk {
         let questions = try questions(db, row)
         let present = try unseen?.written ?? form.map { try shown(db, $0, fields, scope, row["id"]) } ?? [:]
         let before = try unseen?.before ?? base(db, row, form, candidates).map { Dictionary(uniqueKeysWithValues: zip(fields, $0.map(\.shown))) }
+        let pair = row["kind"] as String == "twins" ? try form.map { try self.twins(db, row, $0) } : nil
         return CaseView(
             number: row["number"], kind: row["kind"], school: try HubHome.school(db, scope)?.code ?? scope.description,
             form: form?.id ?? "form \(row["form"] as Int)", row: String(row["id"] as Int64),
@@ -40,7 +41,7 @@ extension OperatorDesk {
                     child: child(candidate.by.writer), clamped: candidate.by.clamped, answers: candidate.answers(returned))
             },
             survivor: row["kind"] as String == "life" ? try form.flatMap { try survivor(db, $0, scope, RowID(row["id"])) } : nil,
-            rows: row["kind"] as String == "twins" ? try form.map { try twins(db, row, $0) } : nil,
+            rows: pair?.rows, merged: pair?.merged,
             breaks: isRule ? form.map { form in form.rules.filter { RuleCase.ruleIDs(row).contains($0.id) }.map { "\($0.id) \($0.message)" } } : nil,
             confirmed: try questions.flatMap { try AnswerRecord.list(db, scope: scope, to: Int64($0.record)!) })
     }
@@ -125,7 +126,7 @@ extension OperatorDesk {
         return (written, before)
     }
 
-    private func twins(_ db: Database, _ entry: Row, _ form: Form) throws -> [TwinView] {
+    private func twins(_ db: Database, _ entry: Row, _ form: Form) throws -> (rows: [TwinView], merged: MergeOutcome?) {
         let sides: [(scope: ScopeID, id: Int64)] = [
             (ScopeID(key: entry["scope"]), entry["id"]), (ScopeID(key: entry["other_scope"]), entry["other_id"]),
         ]
@@ -133,14 +134,15 @@ extension OperatorDesk {
             var store = try SQLiteScopeStore(db, scope: scope)
             return try store.load(form, [RowID(id)])[RowID(id)].map { (scope, $0) }
         }
-        guard rows.count == 2 else { return [] }
+        guard rows.count == 2 else { return ([], nil) }
         let apart = form.fields.indices.filter { rows[0].1.values[$0] != rows[1].1.values[$0] }
-        return try rows.map { scope, row in
+        let views = try rows.map { scope, row in
             TwinView(
                 school: try HubHome.school(db, scope)?.code ?? scope.description, row: row.id.description,
                 values: Dictionary(uniqueKeysWithValues: apart.map { (form.fields[$0].id, row.values[$0].shown) }),
                 author: row.lifeCell.by.stamp.author, time: row.lifeCell.by.stamp.time, site: row.lifeCell.by.stamp.origin.description)
         }
+        return (views, rows[0].0 == rows[1].0 ? TwinMerger.Pair(rows[0].1, rows[1].1).outcome : nil)
     }
 
     private func key(_ db: Database, _ form: Form, _ scope: ScopeID, _ id: Int64) throws -> String {

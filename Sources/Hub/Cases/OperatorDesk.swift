@@ -59,6 +59,8 @@ package struct CaseView: Codable, Sendable {
     package var survivor: SurvivorView?
     /// Twins: both rows, as far as they differ.
     package var rows: [TwinView]?
+    /// Twins of one school: what `merge` would make of them.
+    package var merged: MergeOutcome?
     /// Rules that both sides kept and the row as merged breaks.
     package var breaks: [String]?
     /// What the school has confirmed since it was asked, writing nothing.
@@ -66,7 +68,7 @@ package struct CaseView: Codable, Sendable {
     package var isAnswered: Bool { !confirmed.isEmpty || candidates.contains(where: \.answers) }
 
     enum CodingKeys: String, CodingKey {
-        case number = "case", kind, school, form, row, key, group, version, shown, base, candidates, survivor, rows, breaks, questions, confirmed
+        case number = "case", kind, school, form, row, key, group, version, shown, base, candidates, survivor, rows, merged, breaks, questions, confirmed
         case isReturned = "returned"
         case openedAt = "opened_at", closedAt = "closed_at", otherSchool = "other_school", otherRow = "other_row"
     }

@@ -70,12 +70,7 @@ enum PolicyJournal {
 
     /// One request a cell: what is asked for again joins it.
     private static func request(_ db: Database, _ entry: RowRuling, store: inout SQLiteScopeStore) throws -> Int64 {
-        let known = try Int64.fetchOne(
-            db.cachedStatement(
-                sql: """
-                    SELECT number FROM zz_case
-                    WHERE scope = ? AND form = ? AND id = ? AND field_group = ? AND kind = 'owner' AND closed_at IS NULL
-                    """), arguments: [store.scope.key, entry.form, entry.row.rawValue, entry.fields])
+        let known = try openRequest(db, store.scope, entry.form, entry.row, fields: entry.fields)
         let number = try known ?? insert(db, "owner", entry, scope: store.scope)
         let asked = OpenCase(number: number, candidates: Array(try CaseStore.candidates(db, number: number, stamps: &store.stamps).dropFirst()))
             .joined(by: entry.ruling.candidates[1])
@@ -107,6 +102,26 @@ enum PolicyJournal {
     }
 
     // MARK: requests
+
+    /// - Parameter fields: the group's number.
+    static func openRequest(_ db: Database, _ scope: ScopeID, _ form: FormNumber, _ row: RowID, fields: Int) throws -> Int64? {
+        try Int64.fetchOne(
+            db.cachedStatement(
+                sql: """
+                    SELECT number FROM zz_case
+                    WHERE scope = ? AND form = ? AND id = ? AND field_group = ? AND kind = 'owner' AND closed_at IS NULL
+                    """), arguments: [scope.key, form, row.rawValue, fields])
+    }
+
+    /// The same person asks for the same here already: a workbook that is imported every night asks once.
+    static func isAsked(
+        _ db: Database, _ form: Form, _ row: RowID, _ group: Int, _ values: [Value], by: Provenance, store: inout SQLiteScopeStore
+    ) throws -> Bool {
+        guard let number = try openRequest(db, store.scope, form.number, row, fields: form.groups[group].number) else { return false }
+        return try CaseStore.candidates(db, number: number, stamps: &store.stamps).dropFirst().contains {
+            $0.values == values && $0.by.writer == by.writer && $0.by.stamp.author == by.stamp.author
+        }
+    }
 
     /// Closes the requests that the owner's value has come to agree with, or whose row is gone. Called wherever rows move.
     static func closeAgreed(

@@ -81,7 +81,7 @@ struct Ruling {
             let pair = try twins()
             before = ValuesJSON.encode(pair.survivor.values)
             try merge(pair)
-            return ("merge", "rows \(pair.survivor.id) and \(pair.other.id) merged into \(pair.survivor.id)")
+            return ("merge", pair.outcome.told(row.form))
         case .distinct:
             try checkTwins()
             return ("distinct", "two rows for good")
@@ -165,7 +165,7 @@ struct Ruling {
     private mutating func answer(values: [Value], life: Life) throws {
         if let group {
             before = ValuesJSON.encode(row.groupValues(group))
-            row.decide(group, values, by: by, at: takePosition())
+            row.decide(group, values, by: try voice(group, values), at: takePosition())
             value = ValuesJSON.encode(values)
             result = Dictionary(uniqueKeysWithValues: zip(view.group, values.map(\.shown)))
         } else {
@@ -176,6 +176,18 @@ struct Ruling {
             result = ["life": "\(life)"]
         }
         try save(row)
+    }
+
+    /// Who says a decided value: the operator; but a request that is answered with the owner's own value leaves the cell its owner's, or
+    /// whoever was told no would only have to write once more.
+    private func voice(_ group: Int, _ values: [Value]) throws -> Provenance {
+        guard entry["kind"] as String == "owner", values == row.groupValues(group) else { return by }
+        let policies = try home.policies(db, scope: store.scope, now: now)
+        let policy = policies[row.form, group]
+        var owners = row.cells[group].by
+        guard policy.policy == .owner, policies.isOwners(owners, policy.owner) else { return by }
+        if owners.writer != .parent { owners.writer = .hub }
+        return owners
     }
 
     /// The row dies by this decision, and its open cases with it; another has what was to be kept of it.
@@ -224,7 +236,7 @@ struct Ruling {
         try watch(pair.survivor.id)
         let (survivor, other) = pair.merged(by: by, positions: (takePosition(), takePosition()))
         value = "\"\(survivor.id)\""
-        result = ["row": survivor.id.description]
+        result = ["row": survivor.id.description].merging(pair.outcome.stays) { $1 }.merging(pair.outcome.fills) { $1 }
         try save(survivor)
         try save(other)
     }

@@ -27,7 +27,7 @@ enum TwinMerger {
             let key = Set(kept.form.key)
             for index in kept.form.groups.indices {
                 let mine = kept.groupValues(index), theirs = gone.groupValues(index)
-                let chosen = mine.allSatisfy(\.isNull) ? theirs : mine
+                let chosen = isFilled(index) ? theirs : mine
                 if chosen != mine || !key.isDisjoint(with: kept.form.groups[index].fields) || mine != theirs {
                     kept.forceWrite(index, chosen, by: by)
                 }

@@ -16,6 +16,8 @@ package struct OwnerDifference: Codable, Sendable {
     package var line: Int?
     package var school: String
     package var key: String
+    /// The row's id, where several rows have this key: each is compared.
+    package var row: String?
     package var field: String?
     package var here: String?
     package var theirs: String?
@@ -89,18 +91,21 @@ extension OwnerWriter {
             guard let key = form.keyValues(row.values) else { continue }
             let words = key.map(\.shown).joined(separator: " ")
             let ids = try KeyLookup.rows(db, form, scope: scope, key: key)
-            guard let id = ids.first, let here = try store.load(form, [id])[id] else {
+            let found = try store.load(form, ids).values.sorted { $0.id < $1.id }
+            guard !found.isEmpty else {
                 comparison.differences.append(OwnerDifference(kind: .missing, line: row.line, school: code, key: words))
                 continue
             }
             met.formUnion(ids)
-            let fields = row.values.keys.sorted().filter { row.values[$0] != here.values[$0] }
-            if fields.isEmpty { comparison.equal += 1 }
-            comparison.differences += fields.map {
-                OwnerDifference(
-                    kind: .differs, line: row.line, school: code, key: words, field: form.fields[$0].title, here: here.values[$0].shown,
-                    theirs: row.values[$0]!.shown)
+            let apart = found.flatMap { here in
+                row.values.keys.sorted().filter { row.values[$0] != here.values[$0] }.map {
+                    OwnerDifference(
+                        kind: .differs, line: row.line, school: code, key: words, row: found.count > 1 ? here.id.description : nil,
+                        field: form.fields[$0].title, here: here.values[$0].shown, theirs: row.values[$0]!.shown)
+                }
             }
+            if apart.isEmpty { comparison.equal += 1 }
+            comparison.differences += apart
         }
         let key = form.key.map { "coalesce(\(form.fields[$0].id), '')" }.joined(separator: " || ' ' || ")
         let all = try Row.fetchAll(

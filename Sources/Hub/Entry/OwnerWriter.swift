@@ -2,8 +2,9 @@
 // the schools' next pull and up by forward, and the merge judges them like anybody's.
 //
 // Two designs for a row whose key a school has typed already: write onto the school's row (no twin; but it overwrites unasked what
-// somebody typed), or add the hub's own row beside it. The second: equal ones are merged by the system, others are a case of
-// kind twins. Only `put` and `--update`, which say so, write onto it.
+// somebody typed), or add the hub's own row beside it. The second, for a workbook: equal ones are merged by the system, others are a
+// case of kind twins. `put` and `--update` name a row by its key to change it: they write onto the one that is there, and where two are
+// there they are refused.
 
 import Foundation
 import GRDB
@@ -34,6 +35,10 @@ package struct OwnerReport: Codable, Sendable {
     /// Added beside a row of the same key that the school had typed: merged by the system where equal, else a case.
     package var twins = 0
     package var twinsMerged = 0
+    /// Cells whose owner has written another value: it stands, and this one became a change request.
+    package var requested: [CellCase] = []
+    /// Cells with an open case.
+    package var disputed: [CellCase] = []
     package var errors: [ImportProblem] = []
     package var warnings: [ImportProblem] = []
     /// Nothing was written: a dry run, or there are errors.
@@ -42,7 +47,7 @@ package struct OwnerReport: Codable, Sendable {
     package var ids: [String] = []
 
     enum CodingKeys: String, CodingKey {
-        case form, rows, added, changed, equal, twins, errors, warnings, ids, twinsMerged = "twins_merged", isWritten = "written"
+        case form, rows, added, changed, equal, twins, requested, disputed, errors, warnings, ids, twinsMerged = "twins_merged", isWritten = "written"
     }
 }
 
@@ -125,6 +130,8 @@ extension Form {
         let found = key.compactMap { values[$0] }.filter { $0 != .null }
         return key.isEmpty || found.count < key.count ? nil : found
     }
+
+    fileprivate func title(of group: Int) -> String { groups[group].fields.map { fields[$0].title }.joined(separator: "、") }
 }
 
 /// The rows of one school in one transaction.
@@ -138,6 +145,10 @@ private struct ScopeBatch {
     private let seen: Position
     private var ids: RecordIDs
     private var touched: [(row: RowID, source: RoutedRow, isNew: Bool)] = []
+    private var added: Set<RowID> = []
+    private var rulings: [RowRuling] = []
+    private var requested: [(row: RowID, group: Int, told: CellCase)] = []
+    private let context: JudgeContext
     private var formerKeys: Set<String> = []
     private var errorsBefore: [RowID: Set<String>] = [:]
     private let asked: WholeRowCases
@@ -152,11 +163,14 @@ private struct ScopeBatch {
         next = seen.next(inEpoch: home.epoch)
         ids = RecordIDs(home, at: next)
         asked = try WholeRowCases(db, scope)
+        context = JudgeContext(hub: home.keys.site, now: now, policies: try home.policies(db, scope: scope, now: now))
     }
 
     mutating func write(_ row: RoutedRow, existing: OwnerWriter.Existing, _ report: inout OwnerReport) throws {
         let present = try form.keyValues(row.values).map { try KeyLookup.rows(db, form, scope: store.scope, key: $0) } ?? []
-        let found = try store.load(form, present).values.sorted { $0.id < $1.id }
+        // A line that repeats another one of this file is told by itself.
+        let found = try store.load(form, present).values.filter { !added.contains($0.id) }.sorted { $0.id < $1.id }
+        if let problem = try choice(among: found, existing, row) { return report.errors.append(problem) }
         switch existing {
         case .update:
             if let first = found.first { return try change(first, row, &report) }
@@ -175,6 +189,20 @@ private struct ScopeBatch {
         try add(row, &report)
     }
 
+    /// Several rows have the key: that the first of them is meant would be a guess.
+    private func choice(among found: [MergeRow], _ existing: OwnerWriter.Existing, _ row: RoutedRow) throws -> ImportProblem? {
+        guard found.count > 1 else { return nil }
+        let open = try KeyLookup.openTwins(db, form, scope: store.scope, found.map(\.id))
+        if existing == .refuse, open.isEmpty { return nil }         // marked as two for good: one more is asked about
+        let key = form.key.map { found[0].values[$0].shown }.joined(separator: " "), first = open.first.map(String.init) ?? ""
+        return ImportProblem(
+            line: row.line, place: form.fields[form.key[0]].title,
+            message: "这所学校有\(found.count)行用同一编号：\(form.path) \(key)（记录号 \(found.map(\.id.description).joined(separator: "、"))）"
+                + (open.isEmpty ? "，已标为两行" : "，见案 \(open.map(String.init).joined(separator: "、"))"),
+            fix: open.isEmpty
+                ? "请在学校按记录号修改其中一行" : "请先用 zzsync hub conflicts show \(first) 看双方，用 merge \(first) 合为一行或用 distinct \(first) 标为两行，然后再写", level: "error")
+    }
+
     private mutating func add(_ row: RoutedRow, _ report: inout OwnerReport) throws {
         var new = MergeRow(form: form, id: ids.mint())
         new.position = take()
@@ -183,6 +211,7 @@ private struct ScopeBatch {
         try store.save([new])
         try fill(new.id)
         touched.append((new.id, row, true))
+        added.insert(new.id)
         report.added += 1
         report.ids.append(new.id.description)
     }
@@ -203,17 +232,22 @@ private struct ScopeBatch {
     private mutating func change(_ present: MergeRow, _ row: RoutedRow, _ report: inout OwnerReport) throws {
         var changed = present
         changed.position = next
-        for (index, group) in form.groups.enumerated() {
-            let new = group.fields.map { row.values[$0] ?? changed.values[$0] }
-            if new == changed.groupValues(index) { continue }
-            if changed.cases[index] == nil {
-                changed.put(index, new, by: by)
-            } else {
-                changed.dispute(index, Candidate(by: by, values: new, life: .unchanged, cursor: seen))     // rule 3: it joins
-            }
+        let done = try changed.write(row.values, by: by, seen: seen, context) { group, wanted in
+            try PolicyJournal.isAsked(db, form, present.id, group, wanted, by: by, store: &store)
         }
+        report.disputed += done.disputed.map { group, candidate in
+            CellCase(line: row.line, field: form.title(of: group), number: present.cases[group]!.number!, candidate: candidate)
+        }
+        requested += done.requested.map { group in
+            let policy = context.policies[form, group]
+            let told = CellCase(
+                line: row.line, field: form.title(of: group), number: 0, owner: policy.owner.description, policy: policy.place,
+                stands: present.groupValues(group).map(\.shown).joined(separator: " | "))
+            return (present.id, group, told)
+        }
+        if !done.changed.isEmpty { report.changed += 1 }
         guard changed.moved else {
-            report.equal += 1
+            if done.disputed.isEmpty, done.requested.isEmpty { report.equal += 1 }
             return
         }
         errorsBefore[present.id] = Set(
@@ -223,8 +257,8 @@ private struct ScopeBatch {
         _ = take()
         formerKeys.formUnion(changed.formerKeys)
         try store.save([changed])
+        rulings += changed.rulings.map { RowRuling(form: form, row: changed.id, ruling: $0) }
         touched.append((changed.id, row, false))
-        report.changed += 1
     }
 
     private mutating func take() -> Position {
@@ -232,14 +266,24 @@ private struct ScopeBatch {
         return next
     }
 
-    /// Log, findings, twins; what the rules say of the rows goes into the report.
+    /// Log, findings, requests, twins; what the rules say of the rows goes into the report.
     mutating func finish(_ report: inout OwnerReport) throws {
+        try conclude(&report)
+        report.requested += try requested.map { row, group, told in
+            var told = told
+            told.number = try PolicyJournal.openRequest(db, store.scope, form.number, row, fields: form.groups[group].number)!
+            return told
+        }
+    }
+
+    private mutating func conclude(_ report: inout OwnerReport) throws {
         guard !touched.isEmpty else { return }
         let moved = touched.map { (form: form.number, row: $0.row) }
         try store.append(Extent(merged: nil, rows: moved), upTo: next.advanced(by: -1))
         _ = try FindingsRefresher(rules: home.rules).refresh(
             db, store: &store, touched: moved, formerKeys: [form.number: formerKeys])
         try asked.note(moved: moved)
+        try PolicyJournal.write(db, home, rulings, store: &store)
         try judge(&report)
         try ClaimKeeper(home: home).update(db, scope: store.scope)
         // The smaller id survives: of an equal pair, one is dead now.
@@ -290,5 +334,15 @@ enum KeyLookup {
         var found: [RowID] = []
         while try select.step() { found.append(RowID(select.integer(0))) }
         return found
+    }
+
+    /// Open cases of twins between rows of a scope.
+    static func openTwins(_ db: Database, _ form: Form, scope: ScopeID, _ rows: [RowID]) throws -> [Int64] {
+        try Int64.fetchAll(
+            db.cachedStatement(
+                sql: """
+                    SELECT number FROM zz_case WHERE scope = ?1 AND form = ?2 AND id IN (SELECT value FROM json_each(?3)) AND closed_at IS NULL
+                      AND kind = 'twins' AND other_scope = ?1 AND other_id IN (SELECT value FROM json_each(?3)) ORDER BY number
+                    """), arguments: [scope.key, form.number, "[" + rows.map(\.description).joined(separator: ",") + "]"])
     }
 }

@@ -97,10 +97,10 @@ extension MergeRow {
     }
 
     /// Somebody else writes over the owner's value having seen it. It is no correction: the owner's value stands, and what is
-    /// asked for is a change request.
+    /// asked for is a change request. What one child has written over its own word was judged there; what this hub writes is judged here.
     func contradictsOwner(_ group: Int, _ by: Provenance, _ context: JudgeContext) -> Bool {
         let policy = context.policies[form, group]
-        guard policy.policy == .owner, cells[group].isWritten, cells[group].by.writer != by.writer else { return false }
+        guard policy.policy == .owner, cells[group].isWritten, by.writer == .hub || cells[group].by.writer != by.writer else { return false }
         return context.policies.isOwners(cells[group].by, policy.owner) && !context.policies.isOwners(by, policy.owner)
     }
 

@@ -123,8 +123,8 @@ extension Country {
         let present = month == nil ? nil : try home.values(form, RowID(row.id))
         let value = present.map { self.month(field, of: form, in: $0) } ?? entries.fresh(form.fields[field], clerk.number)
         guard let value else { return }
-        guard try write([field: value], to: row, form, school, at: site, by: clerk) else { return }
-        tallies.count(.ownerChanged)
+        guard let report = try write([field: value], to: row, form, school, at: site, by: clerk) else { return }
+        if report.changed == 1 { tallies.count(.ownerChanged) }
         note("\(clerk.author) writes \(form.fields[field].id) of \(form.table) \(row.id)")
     }
 
@@ -140,7 +140,8 @@ extension Country {
         }
         let clerk = nextAction(site)
         let row = RowKey(scope: scopes[school].rawValue, form: form.number, id: id)
-        guard try write(values, to: row, form, school, at: site, by: clerk) else { return }
+        // At another hub than the owner's it is asked for once more.
+        guard try write(values, to: row, form, school, at: site, by: clerk)?.changed == 1 else { return }
         let now = try OperatorDesk(site.hub!.home).request(request.number)
         expect(now.state == .agreed, "\(site.name): request \(request.number) is \(now.state) though what it asks for was written")
         tallies.count(.requestGranted)
@@ -149,23 +150,17 @@ extension Country {
 
     /// Changes a row by its key.
     ///
-    /// - Returns: whether it was this row, and the write outlives the process.
-    private func write(_ values: [Int: Value], to row: RowKey, _ form: Form, _ school: Int, at site: Site, by clerk: Clerk) throws -> Bool {
+    /// - Returns: nil where nothing was written that outlives the process.
+    private func write(_ values: [Int: Value], to row: RowKey, _ form: Form, _ school: Int, at site: Site, by clerk: Clerk) throws -> OwnerReport? {
         let home = site.hub!.home
-        guard let present = try home.values(form, RowID(row.id)), !form.key.contains(where: { present[$0].isNull }) else { return false }
+        guard let present = try home.values(form, RowID(row.id)), !form.key.contains(where: { present[$0].isNull }) else { return nil }
         let key = form.key.map { present[$0] }
-        // Of several rows of one key the first is meant.
-        let meant = try home.database.read { db in
-            try Int64.fetchOne(
-                db, sql: "SELECT min(id) FROM \(form.table) WHERE scope = ? AND _life = 1 AND " + form.key.map { "\(form.fields[$0].id) = ?" }.joined(separator: " AND "),
-                arguments: [ScopeID(row.scope).key] + StatementArguments(key.map(\.shown)))
-        }
-        guard meant == row.id else { return false }
+        // Of several rows of one key none is meant: the write is refused.
         let before = try shown(row, at: home)!
         var wanted = Dictionary(uniqueKeysWithValues: zip(form.key, key))
         wanted.merge(values) { $1 }
         let report = try put(form, school, wanted, .update, at: site, by: clerk)
-        guard report.isWritten, report.changed == 1, stands(site) else { return false }
+        guard report.isWritten, report.equal == 0, stands(site) else { return nil }
         let whole = catalogue[number: form.number]!
         for (group, fields) in whole.groups.enumerated() where fields.fields.contains(where: { values[$0] != nil }) {
             let new = fields.fields.map { values[$0] ?? (present.indices.contains($0) ? present[$0] : .null) }
@@ -174,6 +169,6 @@ extension Country {
                 CellKey(row: row, group: group), Entries.word(new), over: before[group], by: clerk, isEmpty: new.allSatisfy(\.isNull),
                 beside: before.merging([group: Entries.word(new)]) { $1 })
         }
-        return !site.fuse.isBlown
+        return site.fuse.isBlown ? nil : report
     }
 }
