@@ -104,6 +104,12 @@ import Testing
         Mistake(old: "who = \"province\"\ndo = \"expect\"\ncases = 0", new: "who = \"A1\"\ndo = \"settle\"", line: 13, words: ["everyone"]),
         Mistake(old: "who = \"province\"\ndo = \"expect\"\ncases = 0", new: "who = \"A1\"\ndo = \"clone\"\nalias = \"A\"", line: 15, words: ["'A' is no name for the second machine", "there are A1"]),
         Mistake(old: "who = \"province\"\n", new: "", line: 12, words: ["does not say 'who'"]),
+        Mistake(old: "do = \"put\"\nset = {", new: "do = \"put\"\nset = {} # {", line: 9, words: ["the step 'put' says no set"]),
+        Mistake(old: "do = \"put\"\nset = {", new: "do = \"upgrade\"\nto = \"x\" # {", line: 10, words: ["'x' is no version", "There are none here"]),
+        Mistake(
+            old: "do = \"expect\"\ncases = 0", new: "do = \"add\"\nform = \"班级信息\"\nschool = \"\"", line: 16,
+            words: ["'' is no school of this rehearsal", "Schools are A"]),
+        Mistake(old: "set = {", new: "row = \"/\"\nset = {", line: 7, words: ["no form ''"]),
         // Policies and versions of the catalogue.
         Mistake(old: "cases = 0", new: "cases = 0\n\n[policy]\nform = \"班级信息\"", line: 17, words: ["'policy' is no list of blocks", "[[policy]]"]),
         Mistake(old: "cases = 0", new: "cases = 0\n[[version]]\nname = \"新\"\nsites = [\"Z9\"]", line: 18, words: ["'Z9' is no node or hub", "A1, province, ministry"]),
@@ -150,6 +156,12 @@ import Testing
             let failure = try await failure("do = \"put\"\nset = {", new)
             #expect(failure.kind == .unmet && failure.what.contains("line 7") && failure.what.contains("it must be refused, and was not"), "\(failure)")
         }
+        for (row, said) in [("班级信息/", "no living row at A1 has the key ''"), ("班级信息/9", "no living row at A1 has the key '9'")] {
+            let failure = try await failure("set = {", "row = \"\(row)\"\nset = {")
+            #expect(failure.kind == .unmet && failure.what.contains("line 7") && failure.what.contains(said), "\(failure)")
+        }
+        let dead = try await failure("set = {", "row = \"班级信息\"\nset = { \"计划人数\" = 30 }\n[[step]]\nwho = \"A1\"\ndo = \"delete\"\n[[step]]\nwho = \"A1\"\ndo = \"delete\" # {")
+        #expect(dead.kind == .unmet && dead.what.contains("line 15") && dead.what.contains("the row does not live at A1"), "\(dead)")
         for (new, said) in [("do = \"undo\"", "no decision to undo"), ("do = \"merge\"", "no open case fits; open about this row are none")] {
             let failure = try await failure("do = \"expect\"\ncases = 0", new)
             #expect(failure.kind == .unmet && failure.what.contains("line 12") && failure.what.contains(said), "\(failure)")

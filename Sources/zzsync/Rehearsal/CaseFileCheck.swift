@@ -32,7 +32,7 @@ struct CaseFileCheck {
 
     private func word(_ word: String, among allowed: [String], line: Int?, what: String, plural: String) throws(Failure) {
         guard !allowed.contains(word) else { return }
-        throw failure(line, "'\(word)' is no \(what)", next: "\(plural) are \(allowed.joined(separator: ", ")).")
+        throw failure(line, "'\(word)' is no \(what)", next: allowed.isEmpty ? "There are none here." : "\(plural) are \(allowed.joined(separator: ", ")).")
     }
 
     // MARK: the head
@@ -145,8 +145,11 @@ struct CaseFileCheck {
         for key in step.keys.sorted() where !words.keys.contains(key) {
             throw failure(line(key), "'\(key)' does nothing in the step '\(verb)'", next: "Its keys are \(words.keys.joined(separator: ", ")).")
         }
-        for one in words.needed where !one.contains(where: { step[$0] != nil }) {
+        for one in words.needed where !one.contains(where: { step[$0] != nil && step[$0]?.table?.isEmpty != true }) {
             throw failure(line("do"), "the step '\(verb)' says no \(one.joined(separator: ", "))", next: "Add \(one.count == 1 ? "it" : "one of them").")
+        }
+        if let school = step["school"]?.string {
+            try word(school, among: Set(nodes.map { String($0.prefix(1)) }).sorted(), line: line("school"), what: "school of this rehearsal", plural: "Schools")
         }
         if step["rows"] != nil, step["form"] == nil { throw failure(line("rows"), "'rows' counts the rows of a form, and none is named", next: "Add form = \"...\".") }
         for (key, range) in StepWords.ranges.sorted(by: { $0.key < $1.key }) {

@@ -128,6 +128,7 @@ struct Rehearsal {
         if world.hubs[step.who] != nil {
             try world.hub(step.who).change(form, row, values, author: author(step), now: world.clock.now)
         } else {
+            guard try world.node(step.who).values(form, row) != nil else { throw Self.otherwise("the row does not live at \(step.who)") }
             try world.node(step.who).change(form, row, values, author: author(step), years: clocks[step.who] ?? 0, days: world.clock.days)
         }
     }
@@ -155,6 +156,7 @@ struct Rehearsal {
         if world.hubs[step.who] != nil {
             try world.hub(step.who).remove(form, row, author: author(step), now: world.clock.now)
         } else {
+            guard try world.node(step.who).values(form, row) != nil else { throw Self.otherwise("the row does not live at \(step.who)") }
             try world.node(step.who).remove(form, row, author: author(step), years: clocks[step.who] ?? 0, days: world.clock.days)
         }
     }
@@ -192,7 +194,7 @@ struct Rehearsal {
 
     /// "班级信息/20240102": the living row of that key.
     private func target(key name: String, at who: String) throws -> (form: Form, row: RowID) {
-        let parts = name.split(separator: "/", maxSplits: 1).map(String.init)
+        let parts = name.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         let form = try world.catalogue.form(named: parts[0])
         for candidate in Set(rows.values.filter { $0.form.id == form.id }.map(\.row)) {
             guard let values = try stored(who, form, candidate) else { continue }
