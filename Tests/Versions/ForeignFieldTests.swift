@@ -99,6 +99,29 @@ import Testing
     }
 
     /// A row of an older node has never carried the field: nobody is taken to have written it.
+    /// Two rows were merged before the hub had heard of the field, and are two again after it has: what it put aside has no value for it.
+    @Test func aMergeOfBeforeTheFieldIsUndone() async throws {
+        let world = try await Self.country(["A1"], try CatalogueVariants.withField(), nodes: ["A1", "A2", "A3"])
+        let older = try #require(CatalogueVariants.present[CatalogueVariants.form])
+        let number = try older.field(named: "id_number"), address = try older.field(named: "home_address")
+        for (name, text) in [("A2", "示例路1号"), ("A3", "示例路2号")] {
+            _ = try world.node(name).add(older, [number: .text("SL0009"), address: .text(text)], author: name)
+        }
+        try await world.settle()
+        let desk = OperatorDesk(try world.hub("province"))
+        let open = try #require(try desk.cases().first)
+        #expect(open.kind == "twins")
+        let merged = try desk.merge(open.number, Verdict(who: "操作员", reason: "同一个人"))
+        try await world.settle()
+        let form = try #require(world.node("A1").catalogue[CatalogueVariants.form])
+        let key = try #require(form.example["id_number"]).shown
+        let another = try #require(try world.node("A1").get(form: form, key: [key]))
+        try world.node("A1").change(form, another.id, [form.field(named: "母语"): .text("回族话")], author: "业务员")
+        try await world.settle()
+        _ = try desk.undo(merged.decision, Verdict(who: "操作员", reason: "是两个人"))
+        #expect(try desk.show(open.number).rows?.compactMap { $0.values["home_address"] }.sorted() == ["示例路1号", "示例路2号"])
+    }
+
     @Test func anAbsentFieldIsNoWrite() async throws {
         let world = try await Self.country(["A1", "province"], try CatalogueVariants.withField())
         let (form, row) = try Self.attributes(world, "A1")

@@ -85,7 +85,8 @@ extension Ruling {
         let old = ValuesJSON.decode(decision["before"])
         survivor.position = takePosition()
         for index in row.form.groups.indices {
-            let values = row.form.groups[index].fields.map { old[$0] }
+            // A foreign field that came since stood in neither row.
+            let values = row.form.groups[index].fields.map { $0 < old.count ? old[$0] : survivor.values[$0] }
             if values != survivor.groupValues(index) { survivor.forceWrite(index, values, by: by) }
         }
         gone.decideLife(.alive, by: by, at: takePosition())
