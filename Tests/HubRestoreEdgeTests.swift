@@ -165,6 +165,30 @@ import Testing
         #expect(try stage.value("ministry", "home_address") == "备份以后")
     }
 
+    /// A sibling's page tells a row that died in the lost time without its values. Its author sends it again, which the delete covers, and has edited
+    /// it unseen: the row that is kept for that is whole.
+    @Test func aRowThatComesBackDeadKeepsWhatItsAuthorSendsAgain() async throws {
+        let stage = try await Stage()
+        let (home, form) = (try stage.world.hub("province"), try #require(Embedded.catalogue["general.class"]))
+        try stage.world.backup("province")
+        let number = try form.field(named: "class_number"), remark = try form.field(named: "remark"), name = try form.field(named: "class_name")
+        let rows = try ["一", "二"].map { try stage.world.node("A1").add(form, [number: .text("20249801"), name: .text("一班"), remark: .text($0)], author: "A1") }
+        try await stage.world.push("A1")
+        let desk = OperatorDesk(home)
+        _ = try desk.merge(try #require(desk.cases().first).number, Verdict(who: "操作员", reason: "同一个班"))
+        try await stage.world.sync("A2")
+        let gone = try #require(rows.max())
+
+        try stage.world.restore("province", .home)
+        try await stage.world.sync("A2")
+        try stage.world.node("A1").change(form, gone, [remark: .text("没见过合并")], author: "A1")
+        try await stage.world.sync("A1")
+        #expect(try stage.cases().contains("life"))
+        #expect(try stage.world.hub("province").values(form, gone)?[name] == .text("一班"), "whole")
+        try await stage.settleAndAgree()
+        #expect(try stage.world.node("A2").values(form, gone).map { $0[name] == .text("一班") } ?? true)
+    }
+
     /// Of a case the pages tell one candidate: the others that came back lay at the hub alone, and it was put back again.
     @Test func aCandidateThatLayAtAHubThatIsPutBackTwice() async throws {
         let stage = try await Stage()

@@ -192,9 +192,15 @@ extension MergeRow {
 
     /// Takes out of a change that comes again what pages of the lost log cover.
     fileprivate mutating func dropCovered(_ change: inout IncomingChange, _ seq: Seq, _ covered: [Int: Seq]) {
-        let before = change.groups.count
-        change.groups.removeAll { seq <= covered[form.groups[$0.group].number] ?? .none }
-        counts.overtaken += before - change.groups.count
+        let dropped = change.groups.filter { seq <= covered[form.groups[$0.group].number] ?? .none }
+        change.groups.removeAll { one in dropped.contains { $0.group == one.group } }
+        counts.overtaken += dropped.count
+        // Of a row that was dead in the lost log its page told no values. They are what the delete was about: hidden under it, as in every dead
+        // row, they are there when somebody else's edit keeps the row, which must come back whole.
+        for (group, values) in dropped where !cells[group].isWritten {
+            put(group, values, by: change.by)
+            if life == .dead { cells[group].written = lifeCell.written }
+        }
         if change.life != .unchanged, seq <= covered[0] ?? .none {
             change.life = .unchanged
             counts.overtaken += 1
