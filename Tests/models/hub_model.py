@@ -398,6 +398,10 @@ class Replica(Whole):
         end = min((x for x in self.marks if x >= at), default=0)
         return next(((s, q) for s, done in self.applied.items() for q, x in done if x == end), (0, 0))
 
+    def inherited(self, c, s):
+        # What was taken back stands where that was, before its own site came again, though it be of after the copy: only merges tell.
+        return super().inherited(c, s) and (self.bug == 'kin_all' or self.merge_at(c.at)[0] == c.site)
+
     def saw(self, c, s, ctx):
         if self.covered is None:
             return super().saw(c, s, ctx)

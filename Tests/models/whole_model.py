@@ -236,8 +236,11 @@ class Replica:
         return unknown and len(cells) == len(GROUPS) + 1 and cells[LIFE].value == ALIVE
 
     def saw(self, c, s, ctx):
+        return c.at == 0 or c.site == s or c.at <= ctx or self.inherited(c, s)
+
+    def inherited(self, c, s):
         old, limit = self.kin.get(s, (None, 0))
-        return c.at == 0 or c.site == s or c.at <= ctx or (c.site == old and (c.at <= limit or self.bug == 'kin_all'))
+        return c.site == old and (c.at <= limit or self.bug == 'kin_all')
 
     def by_time(self, r, g):
         return g == 1

@@ -21,24 +21,21 @@ package struct IncomingChange: Sendable {
     }
 }
 
-/// What the judge must know beside the row: who the hub is, and until when an older incarnation of the child counts.
+/// What the judge must know beside the row: who the hub is, and what counts as the child's though an older incarnation of it wrote it.
 package struct JudgeContext: Sendable {
     package var hub: SiteID
     /// Seconds since 1970 at the hub, for system decisions' stamps.
     package var now: Int64
-    /// For rule 2 a new incarnation counts as its parent for what that parent had written up to a position.
-    package var parentIncarnation: (site: SiteID, limit: Position)?
+    /// Cells of the row that an older incarnation of the child wrote before the copy was made: for rule 2 they are its own.
+    package var inherited: Set<Int> = []
     package var policies: ScopePolicies
     /// A cell of a lost log that comes back had seen nothing but what survived and these groups' present values (`lifeIndex`
     /// for the life's); nil for an ordinary change.
     package var covered: Set<Int>?
     package static let lifeIndex = -1
-    package init(
-        hub: SiteID, now: Int64, parentIncarnation: (site: SiteID, limit: Position)? = nil, policies: ScopePolicies = ScopePolicies()
-    ) {
+    package init(hub: SiteID, now: Int64, policies: ScopePolicies = ScopePolicies()) {
         self.hub = hub
         self.now = now
-        self.parentIncarnation = parentIncarnation
         self.policies = policies
     }
 
@@ -59,9 +56,7 @@ extension MergeRow {
     private func saw(_ group: Int, _ change: IncomingChange, _ context: JudgeContext) -> Bool {
         let cell = group == JudgeContext.lifeIndex ? lifeCell : cells[group]
         if let covered = context.covered { return !cell.isWritten || cell.written <= change.cursor || covered.contains(group) }
-        if !cell.isWritten || cell.by.writer == change.by.writer || cell.written <= change.cursor { return true }
-        guard let old = context.parentIncarnation else { return false }
-        return cell.by.writer == .child(old.site) && (cell.written <= old.limit || mutants.contains(.kinAll))
+        return !cell.isWritten || cell.by.writer == change.by.writer || cell.written <= change.cursor || context.inherited.contains(group)
     }
 
     /// The row before a change whose author had not seen some of it; nil when he had, or says nothing about values.

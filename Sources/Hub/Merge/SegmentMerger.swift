@@ -102,7 +102,7 @@ struct SegmentMerger {
     ) throws {
         let batch = Batch(
             form: form, changes: changes, columns: form.fields.map { changes.fields.firstIndex(of: $0.number) }, firstSeq: firstSeq, by: by,
-            releasedUpTo: last, cursor: cursor, context: JudgeContext(hub: hub, now: now, parentIncarnation: parentIncarnation, policies: policies))
+            releasedUpTo: last, cursor: cursor, context: JudgeContext(hub: hub, now: now, policies: policies))
         var rows = try store.load(form, indices.map { changes.rows[$0] })
         var moved: Set<RowID> = []
         for index in indices {
@@ -153,13 +153,31 @@ struct SegmentMerger {
             row.dropCovered(&change, firstSeq.advanced(by: index), covered.mapValues(\.seq))
         }
         if batch.firstSeq != nil, mutants.contains(.markOver) { change.cursor = next }
-        let apart = row.apart(change, batch.context)
-        row.judge(change, at: next, batch.context)
+        var context = batch.context
+        context.inherited = try inherited(row, change, store)
+        let apart = row.apart(change, context)
+        row.judge(change, at: next, context)
         if row.moved, let apart { report.apart.append(apart) }
         if batch.firstSeq != nil { row.showAgain(told) }
         report.rows += 1
         report.counts += row.counts
         report.casesOpened += max(0, row.openCases - casesBefore)
+    }
+
+    /// The cells that the child's older incarnation wrote up to the copy, as far as the child has not seen them anyhow.
+    ///
+    /// By its merges alone: what a page of a lost log brought back stands where it was taken back, before its own site came again, be it of
+    /// after the copy. What came before the copy all the same is asked for.
+    private func inherited(_ row: MergeRow, _ change: IncomingChange, _ store: some ScopeStore) throws -> Set<Int> {
+        guard let old = parentIncarnation else { return [] }
+        func isInherited(_ cell: Cell) throws -> Bool {
+            guard cell.by.writer == .child(old.site), cell.written > change.cursor else { return false }
+            if mutants.contains(.kinAll) { return true }
+            return try cell.written <= old.limit && store.mergedSeq(of: old.site, at: cell.written) != nil
+        }
+        var inherited = Set(try row.cells.indices.filter { try isInherited(row.cells[$0]) })
+        if try isInherited(row.lifeCell) { inherited.insert(JudgeContext.lifeIndex) }
+        return inherited
     }
 
     /// - Parameter rows: in the order of their ids, so that cases are numbered alike everywhere.
