@@ -53,4 +53,32 @@ import Testing
         oracle.forget(at: "province", since: 2, held: held("1985-09", "1988-02"))
         #expect(oracle.unknown(cell, to: "1985-09").map(\.value) == ["1988-02"])
     }
+
+    /// A school writes over a word for which the province decides later, against another one: C2's.
+    private func decideForAWordThatIsWrittenOver() async {
+        let (oracle, cell) = (oracle, cell)
+        await decideBetweenTwo()
+        await turn { oracle.write(cell, "1991-03", over: "1985-09", by: Clerk(node: "C1", number: 3), isEmpty: false, beside: [:]) }
+        await turn { oracle.write(cell, "1999-01", over: "1985-09", by: Clerk(node: "C2", number: 4), isEmpty: false, beside: [:]) }
+        await turn { oracle.decide(cell, "1985-09", covering: ["1985-09", "1999-01"], by: Judge(site: "province", author: "操作员#2")) }
+    }
+
+    /// Seed 1030: the hub between them had the word all along, so that nothing moved there when it was told.
+    @Test func aWordDecidedAgainstAboveAHubThatHadTheOther() async {
+        await decideForAWordThatIsWrittenOver()
+        #expect(oracle.unknown(cell, to: "1991-03").map(\.value) == ["1999-01"], "a parent that had decided must have asked")
+        oracle.meet(cell, "1985-09", by: "操作员#2", below: ["C2"])
+        #expect(oracle.unknown(cell, to: "1991-03").map(\.value) == ["1999-01"], "C1 is not below that hub")
+        oracle.meet(cell, "1985-09", by: "操作员#2", below: ["C1"])
+        #expect(oracle.unknown(cell, to: "1991-03").isEmpty)
+        #expect(oracle.unknown(cell, to: "1999-01").map(\.value) == ["1991-03"], "nobody decided against what was written over it")
+    }
+
+    /// It went with the province's disk: nobody has decided.
+    @Test func aDecisionThatIsLostAfterAHubHadMetIt() async {
+        await decideForAWordThatIsWrittenOver()
+        oracle.meet(cell, "1985-09", by: "操作员#2", below: ["C1"])
+        oracle.forget(at: "province", since: 5, held: held("1985-09", "1988-02", "1991-03", "1999-01"))
+        #expect(oracle.unknown(cell, to: "1991-03").map(\.value) == ["1999-01"])
+    }
 }

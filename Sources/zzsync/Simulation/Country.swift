@@ -99,6 +99,8 @@ struct Plan: Sendable {
     var backups: [String: HomeBackup] = [:]
     /// Hub → its last bulk that stands.
     var bulks: [String: Bulk] = [:]
+    /// Decisions on their way down.
+    var descents: [Descent] = []
     /// Hub and case → the turn in which it went back to its school.
     var questions: [String: Int] = [:]
     /// Records of questions that somebody has answered.

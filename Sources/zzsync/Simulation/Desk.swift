@@ -190,7 +190,7 @@ extension Country {
         return {
             guard let after = try self.shown(key, at: desk.home) else { return }
             for (cell, sides) in cells where !isRule || before[cell.group] != after[cell.group] {
-                self.oracle.decide(cell, after[cell.group]!, covering: sides + [before[cell.group]!], by: judge)
+                try self.rule(cell, after[cell.group]!, covering: sides + [before[cell.group]!], by: judge, at: desk.home)
                 self.witness?.decided(cell, after[cell.group]!, at: site)
             }
         }

@@ -54,6 +54,8 @@ struct Judge {
         var past: Set<String>
         /// It went with a disk.
         var isForgotten = false
+        /// Sites below a hub that held the chosen value already when it was told of the decision (Rulings.swift).
+        var metAbove: Set<String> = []
     }
     struct Death {
         var author: String
@@ -110,6 +112,15 @@ struct Judge {
         past.remove(value)
         entry.rulings.append(Ruling(author: judge.author, made: made(at: judge.site), past: past))
         cells[cell, default: [:]][value] = entry
+    }
+
+    /// A hub was told of a decision, and held its value already.
+    ///
+    /// - Parameter below: the sites under that hub.
+    func meet(_ cell: CellKey, _ value: String, by author: String, below: Set<String>) {
+        for index in (cells[cell]?[value]?.rulings ?? []).indices where cells[cell]![value]!.rulings[index].author == author {
+            cells[cell]![value]!.rulings[index].metAbove.formUnion(below)
+        }
     }
 
     /// An operator lets a row die, or merges it into another one.
@@ -179,6 +190,33 @@ struct Judge {
         return entry.rulings.reduce(into: entry.past.union([value])) { if !$1.isForgotten { $0.formUnion($1.past) } }
     }
 
+    /// The same with what decisions for these words have covered since, where a hub above whoever wrote over them held the word when it was
+    /// told of the decision: nothing moved there ("a value that merely comes back takes no new position"), so that nobody is asked, and
+    /// nobody need be: the operator had seen what he decided against, and the writer the word that he decided for. A decision at the
+    /// writer's own parent counts only if he had it before his eyes: that hub asks.
+    ///
+    /// - Parameter site: where all of them were before somebody's eyes.
+    private func widened(_ cell: CellKey, _ words: Set<String>, seenAt site: String? = nil) -> Set<String> {
+        let entries = cells[cell] ?? [:]
+        var (words, count) = (words, -1)
+        func add(_ past: Set<String>, _ site: String, where fits: (Ruling) -> Bool) {
+            for ruling in past.flatMap({ entries[$0]?.rulings ?? [] }) where !ruling.isForgotten && ruling.metAbove.contains(site) && fits(ruling) {
+                words.formUnion(ruling.past)
+            }
+        }
+        while count != words.count {
+            count = words.count
+            for word in words {
+                guard let entry = entries[word] else { continue }
+                let writers = [(entry.past, entry.made.site)] + entry.rulings.filter { !$0.isForgotten }.map { ($0.past, $0.made.site) }
+                // What a decision was against is not written over what it chose, though that had stood before as well.
+                for (past, site) in writers { add(past.intersection(words), site) { !$0.past.contains(word) } }
+            }
+            if let site { add(words, site) { _ in true } }
+        }
+        return words
+    }
+
     func isKnownValue(_ cell: CellKey, _ value: String) -> Bool { cells[cell]?[value] != nil }
 
     private func pasts(_ row: RowKey, _ seen: [Int: String]) -> [Int: Set<String>] {
@@ -204,7 +242,7 @@ struct Judge {
     /// The entries of a cell that its final value does not know, and nobody had seen who deleted the row: what was deleted
     /// knowingly need not come back when the row is kept after all.
     func unknown(_ cell: CellKey, to value: String) -> [(value: String, entry: Entry)] {
-        let known = known(cell, value)
+        let known = widened(cell, known(cell, value))
         return (cells[cell] ?? [:]).filter { word, entry in
             entry.isEntry && !known.contains(word) && !isInDeath(cell, word)
         }.map { ($0, $1) }.sorted { $0.0 < $1.0 }
@@ -222,7 +260,9 @@ struct Judge {
 
     /// Whoever deleted the row had seen it.
     func isInDeath(_ cell: CellKey, _ word: String) -> Bool {
-        deaths[cell.row]?.contains { !$0.isForgotten && $0.past[cell.group]?.contains(word) == true } == true
+        deaths[cell.row]?.contains { death in
+            !death.isForgotten && death.past[cell.group].map { widened(cell, $0, seenAt: death.made.site).contains(word) } == true
+        } == true
     }
 
     /// Deletes of clerks that came to nothing, though the row lives.

@@ -13,6 +13,7 @@
 
 extension Country {
     func show(_ site: Site) {
+        followRulings(to: site)
         guard let witness, site.isUp, !site.fuse.isBlown else { return }
         do { try witness.look(at: site) } catch { failures.append("\(site.name) cannot be followed: \(error)") }
     }
