@@ -169,7 +169,7 @@ struct MemoryStore: ScopeStore {
     }
 
     func covered(_ form: Form, _ row: RowID, by site: SiteID) -> [Int: ChainMark] {
-        ([0] + form.groups.map(\.number)).reduce(into: [:]) { $0[$1] = covers[TakenKey(row: row, group: $1)]?[site] }
+        ([CoverNumber.byDelete, 0] + form.groups.map(\.number)).reduce(into: [:]) { $0[$1] = covers[TakenKey(row: row, group: $1)]?[site] }
     }
 
     mutating func cover(_ form: Form, _ row: RowID, groups: [Int], by site: SiteID, upTo mark: ChainMark) {

@@ -38,6 +38,27 @@ import Testing
         #expect(outcome.histories == (tiers == 3 ? 42 : 40))
     }
 
+    /// With rows that are deleted too. In the first of three tiers a row lives again of which the pages that came back had told the delete alone.
+    static let deleted: MergeModel.Histories = [
+        3: Result { try [702..<703, 0..<20].flatMap { try MergeModel.histories(model.script, 3, $0, "both", "deletes") } },
+        4: Result { try MergeModel.histories(model.script, 4, 0..<20, "both", "deletes") },
+    ]
+
+    @Test(arguments: [3, 4]) func agreesWhereRowsAreDeleted(tiers: Int) async throws {
+        let outcome = try await MergeModel.aside { MergeModel.replay(try Self.deleted[tiers]!.get()) }
+        if let difference = outcome.difference { Issue.record("\(difference)") }
+        #expect(outcome.histories == (tiers == 3 ? 21 : 20))
+    }
+
+    @Test func aRowThatLivesAgainIsWhole() async throws {
+        func check(_ bug: String) async throws -> [UInt8] {
+            try await MergeModel.aside { try MergeModel.run(["check", "1", "3", bug, "702", "both", "deletes"], script: Self.model.script) }
+        }
+        _ = try await check("")
+        let told = await #expect(throws: MergeModel.Trouble.self) { try await check("empty_graves") }
+        #expect(told?.description.contains("partial=1 (1)") == true)
+    }
+
     /// Both were lost before, and are where their rule is left out.
     @Test(arguments: [("177", "once_only"), ("3117", "case_survives")]) func modelLosesWithout(seed: String, mutant: String) async throws {
         func check(_ bug: String) async throws -> [UInt8] {

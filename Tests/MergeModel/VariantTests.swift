@@ -43,7 +43,7 @@ extension Variant {
             hr_naive hr_min hr_hand late_hello cut_R no_cut not_owed no_case whole_seq no_reshow mark_over open_claims newer_wins older_wins \
             same_inc same_epoch lent_above
             """,
-        .own: "dead_forgets no_chain once_only case_survives",
+        .own: "dead_forgets no_chain once_only case_survives empty_graves",
     ]
 
     static let all: [Variant] = [
@@ -95,12 +95,13 @@ extension Variant {
             """),
 
         Variant(.own, "dead_forgets", .deadForgets), Variant(.own, "no_chain", .noChain), Variant(.own, "once_only", .onceOnly),
-        Variant(.own, "case_survives", .caseSurvives),
+        Variant(.own, "case_survives", .caseSurvives), Variant(.own, "empty_graves", .emptyGraves),
     ]
 
     /// The histories that tell.
     var histories: MergeModel.Histories {
         if name == "quar" { return QuarantineModelTests.first }
+        if mutant == .emptyGraves { return RestoredHubTests.deleted }
         if mutant == .onceOnly || mutant == .caseSurvives { return RestoredHubTests.together }
         return model == .hubs || mutant == .noChain ? RestoredHubTests.first : MergeModelTests.first
     }

@@ -12,10 +12,11 @@ from whole_model import Replica as Whole
 from whole_state import ALIVE, DEAD, GROUPS, LIFE, PARENT, SELF, Op, converge
 
 EPOCH = 1 << 40                 # a position is epoch * 2^40 + counter
+BY_DELETE = 'D'                 # what a delete covers: every group
 HEADS_MAX = 16                  # ends of segments that a new incarnation names
 # What the Swift tests make wrong on purpose, here as well: the names are those of the design's model.
 MUTANTS = ("naive min hand late_hello cut_R no_cut not_owed no_case whole_seq no_reshow newer_wins older_wins same_inc same_epoch "
-           "open_claims no_chain once_only case_survives").split()
+           "open_claims no_chain once_only case_survives empty_graves").split()
 
 
 class Segment:
@@ -238,16 +239,23 @@ class Replica(Whole):
             fresh = self.fresh((seq, r, cells))
             self.begin()
             for g, y in cells.items():
-                if not again or fresh or not self.is_covered(r, g, s, seq):
+                told, gone = self.is_covered(r, g, s, seq), g != LIFE and self.is_covered(r, BY_DELETE, s, seq)
+                if not again or fresh or not told and not gone:
                     self.judge(s, r, g, y, ctx)
+                elif not told and self.bug != 'empty_graves':
+                    self.keep_aside(s, r, g, y, ctx)
             if again and not fresh and self.bug != 'no_reshow':
                 self.moved = True
-                for g in cells:                             # its sender may have passed over what stands here instead
-                    c = self.row(r).cells[g]
+                row = self.row(r)
+                # Its sender may have passed over what stands here instead; who edits a row has not deleted it.
+                for g in list(cells) + [LIFE] * (row.dead and LIFE not in cells):
+                    c = row.cells[g]
                     if c.op is not None:
                         self.show(c)
                         if c.site != s:                     # and does not know it, though its cursor says so
                             c.at, c.dirty = self.at, c.dirty or c.site != PARENT and self.parent is not None
+                if row.alive and LIFE in cells and cells[LIFE].value == DEAD:
+                    self.whole(r)                           # its sender has deleted it
             self.end()
         self.seen[s] = seg.last
         self.chains.setdefault(s, {})[seg.last] = seg.chain
@@ -256,6 +264,12 @@ class Replica(Whole):
             self.pos = self.next()
         self.applied.setdefault(s, []).append((seg.last, self.pos))
         self.commit()
+
+    def keep_aside(self, s, r, g, y, ctx):
+        """No page has told it, for its row was dead: as the lost log's tombstone had it, so that the row is whole should it live again."""
+        c = self.row(r).cells[g]
+        if not self.row(r).cases.get(g) and self.saw(c, s, ctx) and (c.op is None or c.op.value != y.value):
+            self.put(r, g, y, s)
 
     def is_covered(self, r, g, s, seq):
         q, chain = self.cover.get((r, g), {}).get(s, (0, 0))
@@ -340,7 +354,7 @@ class Replica(Whole):
         rest = {g: y for g, y in cells.items() if not known(row.cells[g], g)}
         if claims:
             life = cells.get(LIFE)
-            for g in GROUPS + (LIFE,) if life and life.value == DEAD else cells:
+            for g in (BY_DELETE, LIFE) if life and life.value == DEAD else cells:
                 cover = self.cover.setdefault((r, g), {})
                 for s in (s for s, same in self.alike.items() if same is not False):
                     if page.merged[s] > cover.get(s, (0, 0))[0]:

@@ -1,10 +1,10 @@
 """Runs `hub_model.py` on random histories: counts what is lost, or prints the histories for the Swift tests.
 
-    python3 hub_run.py check SEEDS [TIERS] [MUTANT] [FIRST] [both]
-    python3 hub_run.py print SEEDS [TIERS] [FIRST] [both]
+    python3 hub_run.py check SEEDS [TIERS] [MUTANT] [FIRST] [both] [deletes]
+    python3 hub_run.py print SEEDS [TIERS] [FIRST] [both] [deletes]
 
-Rows are born, edited, merged by policies and decided; they are not deleted, and no node is put back (`whole_run.py` does both,
-without hubs that are put back). With `both`, a hub that is put back mostly takes its parent along.
+Rows are born, edited, merged by policies and decided; no node is put back (`whole_run.py` does that, without hubs that are put
+back). With `both`, a hub that is put back mostly takes its parent along; with `deletes`, rows are deleted too.
 """
 import random
 import sys
@@ -88,4 +88,4 @@ def run(seed, tiers=3, bug=None, steps=400, log=Quiet(), deletes=False, nodes_to
 
 
 if __name__ == '__main__':
-    sys.exit(whole_run.main(run, both=sys.argv[-1] == 'both'))
+    sys.exit(whole_run.main(run, both='both' in sys.argv, deletes='deletes' in sys.argv))

@@ -53,7 +53,7 @@ extension MergeRow {
     }
 
     /// The author had this cell's value before his eyes, or it is his own.
-    private func saw(_ group: Int, _ change: IncomingChange, _ context: JudgeContext) -> Bool {
+    func saw(_ group: Int, _ change: IncomingChange, _ context: JudgeContext) -> Bool {
         let cell = group == JudgeContext.lifeIndex ? lifeCell : cells[group]
         if let covered = context.covered { return !cell.isWritten || cell.written <= change.cursor || covered.contains(group) }
         return !cell.isWritten || cell.by.writer == change.by.writer || cell.written <= change.cursor || context.inherited.contains(group)

@@ -150,7 +150,7 @@ struct SegmentMerger {
         let told = change
         if let firstSeq = batch.firstSeq, case .child(let site) = change.by.writer {
             let covered = try store.covered(batch.form, row.id, by: site).filter { vouched.contains($0.value) }
-            row.dropCovered(&change, firstSeq.advanced(by: index), covered.mapValues(\.seq))
+            row.dropCovered(&change, firstSeq.advanced(by: index), covered.mapValues(\.seq), batch.context)
         }
         if batch.firstSeq != nil, mutants.contains(.markOver) { change.cursor = next }
         var context = batch.context
@@ -209,20 +209,30 @@ extension MergeRow {
     fileprivate var openCases: Int { cases.count + (rowCase == nil ? 0 : 1) }
 
     /// Takes out of a change that comes again what pages of the lost log cover.
-    fileprivate mutating func dropCovered(_ change: inout IncomingChange, _ seq: Seq, _ covered: [Int: Seq]) {
-        let dropped = change.groups.filter { seq <= covered[form.groups[$0.group].number] ?? .none }
-        change.groups.removeAll { one in dropped.contains { $0.group == one.group } }
-        counts.overtaken += dropped.count
-        // Of a row that was dead in the lost log its page told no values. They are what the delete was about: hidden under it, as in every dead
-        // row, they are there when somebody else's edit keeps the row, which must come back whole.
-        for (group, values) in dropped where !cells[group].isWritten {
-            put(group, values, by: change.by)
-            if life == .dead { cells[group].written = lifeCell.written }
+    ///
+    /// What a delete covers no page has told: its values are kept aside, as the lost log's tombstone had them. Should the row live again,
+    /// here or below, it must be whole: its children sent them long ago, and know them to be here.
+    fileprivate mutating func dropCovered(_ change: inout IncomingChange, _ seq: Seq, _ covered: [Int: Seq], _ context: JudgeContext) {
+        func isCovered(_ number: Int) -> Bool { seq <= covered[number] ?? .none }
+        let isDeleted = isCovered(CoverNumber.byDelete)
+        for (group, values) in change.groups {
+            let isTold = isCovered(form.groups[group].number)
+            guard isTold || isDeleted else { continue }
+            if isTold || !keepAside(group, values, change, context) { counts.overtaken += 1 } else { counts.merged += 1 }
         }
-        if change.life != .unchanged, seq <= covered[0] ?? .none {
+        change.groups.removeAll { isDeleted || isCovered(form.groups[$0.group].number) }
+        if change.life != .unchanged, isCovered(0) {
             change.life = .unchanged
             counts.overtaken += 1
         }
+    }
+
+    /// - Returns: whether the value stands here now; what stands here instead was written by another since, as far as anybody can tell.
+    private mutating func keepAside(_ group: Int, _ values: [Value], _ change: IncomingChange, _ context: JudgeContext) -> Bool {
+        if mutants.contains(.emptyGraves) { return false }
+        guard cases[group] == nil, saw(group, change, context) else { return false }
+        if !cells[group].isWritten || groupValues(group) != values { put(group, values, by: change.by) }
+        return true
     }
 
     /// Its sender may have passed over what stands here instead, and does not know it though its cursor says so: another's

@@ -1,7 +1,8 @@
 // Pure: a page of this hub's own log that it has lost, handed back by a child. Each of its cells is judged as a write that had
 // seen what survived and all that the lost log had merged by then, and nothing else.
 //
-// What it covers is noted a cell: a change of a child that comes again and is covered is not judged, only shown again. A cell
+// What it covers is noted a cell: a change of a child that comes again and is covered is not judged, only shown again. A delete covers
+// every group of its row, whose values no page tells: those are kept aside, hidden, when they come again. A cell
 // that was disputed in the lost log, or above it, hides others: it covers nothing, and its case is open again.
 //
 // Two designs for what covers what: sets of candidates with what each had seen (the design's own model; pages would have to
@@ -176,7 +177,7 @@ struct TakeBack<Store: ScopeStore> {
 
     private mutating func cover(_ form: Form, _ id: RowID, _ groups: [Int], _ life: Life) throws {
         // A delete was judged against every group of its row.
-        var numbers = (life == .dead ? form.groups.map(\.number) : groups.map { form.groups[$0].number })
+        var numbers = life == .dead ? [CoverNumber.byDelete] : groups.map { form.groups[$0].number }
         if life != .unchanged { numbers.append(0) }
         for (site, life) in lives where life != .another { try store.cover(form, id, groups: numbers, by: site, upTo: page.merged[site]!) }
     }

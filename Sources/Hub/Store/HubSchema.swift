@@ -174,7 +174,7 @@ package enum HubSchema {
           PRIMARY KEY (scope, form, id, field_group, epoch, was)
         ) STRICT, WITHOUT ROWID;
 
-        -- Up to which of a child's changes what was taken back covers a cell.
+        -- Up to which of a child's changes what was taken back covers a cell; as group -1, all that a delete covers.
         CREATE TABLE zz_cover (
           scope INT NOT NULL,
           form INT NOT NULL,

@@ -32,6 +32,12 @@ struct TakenCell: Hashable {
     let isDisputed: Bool
 }
 
+/// Beside the groups of a row (by number; 0 its life), what may be covered of it.
+enum CoverNumber {
+    /// Every group, by a delete: a page tells none of a dead row's values, and nobody but those who wrote them has them any more.
+    static let byDelete = -1
+}
+
 protocol ScopeStore {
     var scope: ScopeID { get }
     /// The newest position of the scope's log.
@@ -52,7 +58,7 @@ protocol ScopeStore {
     mutating func append(_ extent: Extent, upTo: Position) throws
 
     func merged(of site: SiteID) throws -> Seq
-    /// Up to which of a child's changes pages of a lost log, taken back, cover the row's groups (by number; 0 its life).
+    /// Up to which of a child's changes pages of a lost log, taken back, cover the row's groups (by number; 0 its life; `CoverNumber`).
     func covered(_ form: Form, _ row: RowID, by site: SiteID) throws -> [Int: ChainMark]
     /// The child whose merge has this position in its transaction, and up to which seq; nil where no child's has.
     func merge(at position: Position) throws -> (site: SiteID, upTo: Seq)?

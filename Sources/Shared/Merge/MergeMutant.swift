@@ -99,6 +99,8 @@ package struct MergeMutant: OptionSet, Hashable, Sendable {
     package static let onceOnly = Self(rawValue: 1 << 46)
     /// Of a value that survived it is forgotten that the lost log asked about it.
     package static let caseSurvives = Self(rawValue: 1 << 47)
+    /// What a delete of the lost log covers is dropped: the row, should it live again, has none of it.
+    package static let emptyGraves = Self(rawValue: 1 << 48)
 
     // Of homes that go on with a catalogue that cuts groups differently (DESIGN section 5).
     /// A new group takes its fields' lowest written position.
