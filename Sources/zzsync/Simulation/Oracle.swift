@@ -199,8 +199,10 @@ struct Judge {
     private func widened(_ cell: CellKey, _ words: Set<String>, seenAt site: String? = nil) -> Set<String> {
         let entries = cells[cell] ?? [:]
         var (words, count) = (words, -1)
-        func add(_ past: Set<String>, _ site: String, where fits: (Ruling) -> Bool) {
-            for ruling in past.flatMap({ entries[$0]?.rulings ?? [] }) where !ruling.isForgotten && ruling.metAbove.contains(site) && fits(ruling) {
+        /// - Parameter word: what a decision was against is not written over what it chose, though that had stood before as well.
+        func add(_ past: Set<String>, _ site: String, notAgainst word: String?) {
+            for ruling in past.flatMap({ entries[$0]?.rulings ?? [] }) where !ruling.isForgotten && ruling.metAbove.contains(site) {
+                if let word, ruling.past.contains(word) { continue }
                 words.formUnion(ruling.past)
             }
         }
@@ -209,10 +211,9 @@ struct Judge {
             for word in words {
                 guard let entry = entries[word] else { continue }
                 let writers = [(entry.past, entry.made.site)] + entry.rulings.filter { !$0.isForgotten }.map { ($0.past, $0.made.site) }
-                // What a decision was against is not written over what it chose, though that had stood before as well.
-                for (past, site) in writers { add(past.intersection(words), site) { !$0.past.contains(word) } }
+                for (past, site) in writers { add(past.intersection(words), site, notAgainst: word) }
             }
-            if let site { add(words, site) { _ in true } }
+            if let site { add(words, site, notAgainst: nil) }
         }
         return words
     }
