@@ -88,8 +88,7 @@ enum Terminal {
     }
 
     static func time(_ seconds: Int64?) -> String {
-        guard let seconds else { return "never" }
-        return Date(timeIntervalSince1970: TimeInterval(seconds)).formatted(.iso8601)
+        seconds.map(shownTime) ?? "never"
     }
 
     static func bytes(_ count: Int) -> String {

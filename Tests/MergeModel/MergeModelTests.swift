@@ -41,7 +41,7 @@ struct MergeModel: Sendable {
         for start in stride(from: 0, to: seeds, by: batch) {
             let outcome = try await Self.aside {
                 let end = min(start + batch, seeds)
-                return Self.replay(try start == 0 ? first()[tiers]!.get() : Self.histories(script, tiers, start..<end))
+                return try Self.replay(start == 0 ? first()[tiers]!.get() : Self.histories(script, tiers, start..<end))
             }
             if let difference = outcome.difference {
                 Issue.record("\(difference)")
@@ -87,14 +87,14 @@ struct MergeModel: Sendable {
     }
 
     /// Replays up to the first difference.
-    static func replay(_ printed: [UInt8], mutants: MergeMutant = []) -> Outcome {
+    static func replay(_ printed: [UInt8], mutants: MergeMutant = []) throws -> Outcome {
         var reader = HistoryReader(printed)
         var outcome = Outcome()
         var history: ModelHistory?
         while let letter = reader.next() {
             if letter == UInt8(ascii: "S") || letter == UInt8(ascii: "T") {
                 history = ModelHistory(seed: reader.words[0], epoch: letter == UInt8(ascii: "T") ? 1 : 0, mutants: mutants)
-            } else if let difference = history?.take(letter, reader.words) {
+            } else if let difference = try history?.take(letter, reader.words) {
                 outcome.difference = difference
                 return outcome
             }

@@ -102,16 +102,16 @@ struct MemoryStore: ScopeStore {
         return row
     }
 
-    mutating func save(_ changed: [MergeRow]) {
+    mutating func save(_ changed: [MergeRow]) throws {
         for var row in changed {
             (row.overwritten, row.rulings, row.moved) = ([], [], false)     // what happened to it is told once
-            packed(&row)
+            try packed(&row)
             rows[row.id] = row
         }
     }
 
     /// Where the cells stand goes through the bytes of the real stores, so that whatever those lose is missed.
-    private mutating func packed(_ row: inout MergeRow) {
+    private mutating func packed(_ row: inout MergeRow) throws {
         let groups = row.form.groups.enumerated().map { ($1.number, row.cells[$0], row.cases[$0] != nil) }
         var entries = ([(0, row.lifeCell, false)] + groups).map { group, cell, disputed in
             RowMeta.Entry(
@@ -123,7 +123,7 @@ struct MemoryStore: ScopeStore {
             entries[index] = RowMeta.Entry(
                 group: entries[index].group, written: .none, shown: .none, stamp: 0, disputed: false, base: .none)
         }
-        let state = try! meta.unpack(into: &entries)
+        let state = try meta.unpack(into: &entries)
         let cells = entries.map { entry in
             var cell = Cell(written: entry.written, shown: entry.shown, by: stamps[Int(entry.stamp)])
             cell.base = entry.base

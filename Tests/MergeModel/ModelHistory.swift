@@ -64,7 +64,7 @@ struct ModelHistory {
     /// Takes a line of the history.
     ///
     /// - Returns: how the replicas differ from the model after the step before it; nil when they agree.
-    mutating func take(_ letter: UInt8, _ words: [Int]) -> String? {
+    mutating func take(_ letter: UInt8, _ words: [Int]) throws -> String? {
         switch UnicodeScalar(letter) {
         case "N":
             replicas[words[0]] = ModelReplica(
@@ -73,7 +73,7 @@ struct ModelHistory {
             if let difference = compare() { return difference }
             steps += 1
             lastStep = "step \(steps): \(UnicodeScalar(UInt8(words[0]))) \(words.dropFirst().map(String.init).joined(separator: " "))"
-            act(UnicodeScalar(UInt8(words[0])), replicas[words[1]]!, Array(words.dropFirst(2)))
+            try act(UnicodeScalar(UInt8(words[0])), replicas[words[1]]!, Array(words.dropFirst(2)))
         case "q":
             replicas[words[0]]!.unreadable.formUnion(words.dropFirst())
         case "h":
@@ -93,26 +93,26 @@ struct ModelHistory {
         return nil
     }
 
-    private func act(_ letter: UnicodeScalar, _ replica: ModelReplica, _ words: [Int]) {
+    private func act(_ letter: UnicodeScalar, _ replica: ModelReplica, _ words: [Int]) throws {
         func row(_ index: Int) -> RowID { RowID(Int64(words[index])) }
         switch letter {
         case "I": replica.insert(row(0), words[1], Array(words[2...]))
-        case "E": replica.edit(row(0), words[1], words[2], words[3])
-        case "D": replica.delete(row(0), words[1])
-        case "M": replica.merge(row(0), row(1), words[2], Array(words[3...]))
-        case "d": replica.decide(row(0), words[1], words[2], words[3])
-        case "k": replica.decideLife(row(0), Life(rawValue: UInt8(words[1]))!, words[2])
-        case "P": replica.push(words[0]..<words[1])
-        case "L": replica.pull(upTo: Position(Int64(words[0])))
-        case "U": replica.release(Seq(Int64(words[1])), of: replicas.values.first { $0.site.rawValue == UInt64(words[0]) }!)
+        case "E": try replica.edit(row(0), words[1], words[2], words[3])
+        case "D": try replica.delete(row(0), words[1])
+        case "M": try replica.merge(row(0), row(1), words[2], Array(words[3...]))
+        case "d": try replica.decide(row(0), words[1], words[2], words[3])
+        case "k": try replica.decideLife(row(0), Life(rawValue: UInt8(words[1]))!, words[2])
+        case "P": try replica.push(words[0]..<words[1])
+        case "L": try replica.pull(upTo: Position(Int64(words[0])))
+        case "U": try replica.release(Seq(Int64(words[1])), of: replicas.values.first { $0.site.rawValue == UInt64(words[0]) }!)
         case "B": replica.backup()
         case "p":
-            if !mutants.contains(.lateHello) { replica.hello() }
-            replica.push(words[0]..<words[1])
+            if !mutants.contains(.lateHello) { try replica.hello() }
+            try replica.push(words[0]..<words[1])
             replica.link.received = max(replica.link.received, replica.parent!.store.merged(of: replica.site))
         case "l":
-            replica.hello()
-            replica.pull(upTo: Position(Int64(words[0])))
+            try replica.hello()
+            try replica.pull(upTo: Position(Int64(words[0])))
         case "b": replica.copyHome()
         case "r": replica.putBack()
         case "R": replica.restore(as: words[0])

@@ -39,14 +39,14 @@ struct QuarantineState {
 
 extension ModelReplica {
     /// A segment can be understood now.
-    func release(_ last: Seq, of child: ModelReplica) {
+    func release(_ last: Seq, of child: ModelReplica) throws {
         let segment = quarantine.release(last, of: child.site)
         let arrived = max(store.merged(of: child.site), quarantine.ever[child.site]!.map(\.seqs.upperBound).max()!)
         var later = LaterWords()
         for other in child.link.outbox where other.first > segment.last && other.last <= arrived {
             if !quarantine.lying[child.site, default: []].contains(where: { $0.last == other.last }) { later.add(other.body) }
         }
-        merge(segment, from: child, later: later)
+        try merge(segment, from: child, later: later)
         quarantine.note(last, of: child.site, mergedAt: store.logEnd)
     }
 

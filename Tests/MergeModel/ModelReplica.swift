@@ -69,29 +69,29 @@ final class ModelReplica {
         marks[id] = Mark(mask: form.allFields, life: .alive, time: time)
     }
 
-    func edit(_ id: RowID, _ group: Int, _ time: Int, _ number: Int) {
+    func edit(_ id: RowID, _ group: Int, _ time: Int, _ number: Int) throws {
         let new = ModelForm.values(group, number)
         if isNode {
             write(&table[id]!, group, new)
             marks[id, default: Mark()].mask = marks[id, default: Mark()].mask | form.groups[group].mask
             marks[id]!.time = time
         } else {
-            author([id]) { row in row.forceWrite(group, new, by: self.here(time)) }
+            try author([id]) { row in row.forceWrite(group, new, by: self.here(time)) }
         }
     }
 
-    func delete(_ id: RowID, _ time: Int) {
+    func delete(_ id: RowID, _ time: Int) throws {
         if isNode {
             table[id] = nil
             marks[id, default: Mark()].life = .dead
             marks[id]!.time = time
         } else {
-            author([id]) { row in row.decideLife(.dead, by: self.here(time), at: row.position) }
+            try author([id]) { row in row.decideLife(.dead, by: self.here(time), at: row.position) }
         }
     }
 
-    func merge(_ id: RowID, _ other: RowID, _ time: Int, _ numbers: [Int]) {
-        author([id, other]) { row in
+    func merge(_ id: RowID, _ other: RowID, _ time: Int, _ numbers: [Int]) throws {
+        try author([id, other]) { row in
             if row.id == other { return row.decideLife(.dead, by: self.here(time), at: row.position) }
             for group in row.form.groups.indices {
                 row.forceWrite(group, ModelForm.values(group, numbers[group]), by: self.here(time))
@@ -99,25 +99,25 @@ final class ModelReplica {
         }
     }
 
-    func decide(_ id: RowID, _ group: Int, _ number: Int, _ time: Int) {
-        author([id]) { row in row.decide(group, ModelForm.values(group, number), by: self.here(time), at: row.position) }
+    func decide(_ id: RowID, _ group: Int, _ number: Int, _ time: Int) throws {
+        try author([id]) { row in row.decide(group, ModelForm.values(group, number), by: self.here(time), at: row.position) }
     }
 
-    func decideLife(_ id: RowID, _ life: Life, _ time: Int) {
-        author([id]) { row in row.decideLife(life, by: self.here(time), at: row.position) }
+    func decideLife(_ id: RowID, _ life: Life, _ time: Int) throws {
+        try author([id]) { row in row.decideLife(life, by: self.here(time), at: row.position) }
     }
 
     private func here(_ time: Int) -> Provenance { Provenance(writer: .hub, stamp: ModelForm.stamp(name, time)) }
 
     /// One transaction of a hub that writes to these rows, a position each.
-    private func author(_ ids: [RowID], _ write: (inout MergeRow) -> Void) {
+    private func author(_ ids: [RowID], _ write: (inout MergeRow) -> Void) throws {
         var next = store.logEnd
         for id in ids {
             guard var row = store.row(id) else { continue }
             next = next.next(inEpoch: epoch)
             row.position = next
             write(&row)
-            store.save([row])
+            try store.save([row])
         }
         store.append(Extent(), upTo: next)
     }
@@ -164,18 +164,18 @@ final class ModelReplica {
         sealed = store.logEnd
     }
 
-    func push(_ range: Range<Int>) {
+    func push(_ range: Range<Int>) throws {
         seal()
-        for index in range { parent!.receive(link.outbox[index], from: self, isReadable: !unreadable.contains(index)) }
+        for index in range { try parent!.receive(link.outbox[index], from: self, isReadable: !unreadable.contains(index)) }
     }
 
-    private func receive(_ segment: ModelSegment, from child: ModelReplica, isReadable: Bool) {
+    private func receive(_ segment: ModelSegment, from child: ModelReplica, isReadable: Bool) throws {
         guard segment.last > store.merged(of: child.site), !quarantine.hasLain(segment, of: child.site) else { return }
-        if isReadable { merge(segment, from: child) } else { quarantine.keep(segment, of: child.site) }
+        if isReadable { try merge(segment, from: child) } else { quarantine.keep(segment, of: child.site) }
     }
 
     /// - Parameter later: what its site has sent since, of a segment that lay in quarantine.
-    func merge(_ segment: ModelSegment, from child: ModelReplica, later: LaterWords? = nil) {
+    func merge(_ segment: ModelSegment, from child: ModelReplica, later: LaterWords? = nil) throws {
         let header = SegmentHeader(
             kind: .changes, scope: store.scope, site: child.site, firstSeq: segment.first, lastSeq: segment.last,
             cursor: segment.cursor, epoch: segment.epoch, rawLength: 0, bodyLength: 0, previousHash: .none, catalogueHash: .none,
@@ -187,14 +187,14 @@ final class ModelReplica {
             catalogue: ModelForm.catalogue, hub: name, now: 0, epoch: epoch, parentIncarnation: kin[child.site], mutants: mutants)
         merger.vouched = restoring.vouched(child.site)
         merger.later = later
-        _ = try! merger.merge(segment.body, header: header, cursor: cursor, into: &store)
+        _ = try merger.merge(segment.body, header: header, cursor: cursor, into: &store)
         restoring.chains[child.site, default: [:]][segment.last] = segment.chain
         restoring.ends[child.site, default: [:]][segment.last] = segment.chain
     }
 
     // MARK: down
 
-    func pull(upTo: Position) {
+    func pull(upTo: Position) throws {
         if !mutants.contains(.lateSeal) { seal() }
         let parent = parent!
         let merged = parent.merged(of: site, upTo: upTo, known: link.merged)
@@ -204,7 +204,7 @@ final class ModelReplica {
         }
         if upTo > link.cursor, let body = parent.page(after: link.cursor, upTo: upTo) {
             for changes in body.forms {
-                if isNode { applyToTable(changes, merged) } else { applyToStore(changes, body.stamps, merged, reachesEnd: upTo == parent.store.logEnd) }
+                if isNode { applyToTable(changes, merged) } else { try applyToStore(changes, body.stamps, merged, reachesEnd: upTo == parent.store.logEnd) }
             }
         }
         link.advance(to: upTo, logEnd: parent.store.logEnd, merged: merged)
@@ -242,7 +242,7 @@ final class ModelReplica {
         }
     }
 
-    private func applyToStore(_ changes: FormChanges, _ stamps: [Stamp], _ merged: MergedSeqs, reachesEnd: Bool) {
+    private func applyToStore(_ changes: FormChanges, _ stamps: [Stamp], _ merged: MergedSeqs, reachesEnd: Bool) throws {
         var next = store.logEnd.next(inEpoch: epoch)
         var index = 0
         while index < changes.count {
@@ -256,7 +256,7 @@ final class ModelReplica {
                 reachesEnd: reachesEnd)
             pull.apply(changes, index..<end, stamps: stamps)
             held[id] = pull.held.isEmpty ? nil : pull.held
-            if pull.row.moved || pull.learned { store.save([pull.row]) }
+            if pull.row.moved || pull.learned { try store.save([pull.row]) }
             if pull.row.moved { next = next.advanced(by: 1) }
             index = end
         }

@@ -80,7 +80,7 @@ extension ModelReplica {
 
     // MARK: hello
 
-    func hello() {
+    func hello() throws {
         let parent = parent!
         if restoring.isPutBack { reincarnate() }
         introduceAgain()
@@ -89,7 +89,7 @@ extension ModelReplica {
             reincarnate()
             parent.notePutBack(self)
         }
-        enter()
+        try enter()
         link.received = parent.store.merged(of: site)
     }
 
@@ -150,10 +150,10 @@ extension ModelReplica {
 
     // MARK: a parent in a new epoch
 
-    private func enter() {
+    private func enter() throws {
         let parent = parent!
         guard link.epoch != parent.epoch else {
-            if !mutants.contains(.noHandBack) { for page in link.returned { parent.takeBack(page, survived: link.pages.last?.made ?? .none, from: site) } }
+            if !mutants.contains(.noHandBack) { for page in link.returned { try parent.takeBack(page, survived: link.pages.last?.made ?? .none, from: site) } }
             return
         }
         guard link.epoch > 0 else { return link.epoch = parent.epoch }
@@ -161,20 +161,20 @@ extension ModelReplica {
         let lost = link.pages.reversed().firstIndex { parent.survives($0) }.map { link.pages.reversed().distance(from: link.pages.reversed().startIndex, to: $0) }
         let base = link.setAside(newest: lost ?? link.pages.count, mutants: mutants)
         if !mutants.contains(.noHandBack), !mutants.contains(.handBackAtOnce) || restoring.isThere {
-            for page in link.returned { parent.takeBack(page, survived: base.survived, from: site) }
+            for page in link.returned { try parent.takeBack(page, survived: base.survived, from: site) }
         }
         link.agree(epoch: parent.epoch, base: base.cursor, merged: parent.store.merged(of: site), mutants: mutants)
         store.lowerBases(to: link.cursor)
     }
 
-    private func takeBack(_ page: ModelPage, survived: Position, from giver: SiteID) {
+    private func takeBack(_ page: ModelPage, survived: Position, from giver: SiteID) throws {
         var info = page.body.page!
         if mutants.contains(.noChain) { info.merged = info.merged.mapValues { ChainMark(seq: $0.seq, chain: 0) } }
         let lives = info.merged.filter { $0.value.seq > .none }.reduce(into: [:]) { $0[$1.key] = life($1.key, $1.value, giver) }
         var taker = TakeBack(
             store, ModelForm.catalogue, info, epoch: page.made.epoch, survived: survived, present: epoch, lives: lives,
             context: JudgeContext(hub: name, now: 0), mutants: mutants)
-        try! taker.take(page.body)
+        try taker.take(page.body)
         store = taker.store
     }
 

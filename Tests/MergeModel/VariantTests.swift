@@ -125,7 +125,7 @@ extension Variant {
     private func expectNotice(_ variant: Variant, _ mutant: MergeMutant) async throws {
         for tiers in [3, 4] {
             let outcome = try await MergeModel.aside {
-                MergeModel.replay(try variant.histories[tiers]!.get(), mutants: mutant)
+                try MergeModel.replay(variant.histories[tiers]!.get(), mutants: mutant)
             }
             if let difference = outcome.difference {
                 let step = difference.prefix { $0 != ":" && $0 != "\n" }

@@ -41,8 +41,9 @@ class Segment:
 class Page:
     """Entries: (row, {cell: op}, where written, writer, disputed here or above, disputed here); merged: site -> seq as of the page's end; chains: the
     chain of each of these sites there."""
-    def __init__(self, upto, made, mark, entries, merged, chains):
+    def __init__(self, upto, made, mark, entries, merged, chains, graves):
         self.upto, self.made, self.mark, self.entries, self.merged, self.chains = upto, made, mark, entries, merged, chains
+        self.graves = graves            # row -> Row.graves, for the counting alone
 
     epoch = property(lambda s: s.made // EPOCH)
 
@@ -291,7 +292,7 @@ class Replica(Whole):
         merged = {s: max([q for q, at in done if at <= upto], default=0) for s, done in self.applied.items()}
         made = upto if self.bug == 'cut_R' else self.pos
         chains = {s: self.ended.get(s, {}).get(q, 0) for s, q in merged.items()}
-        return Page(upto, self.pos, self.marks[made], entries, merged, chains)
+        return Page(upto, self.pos, self.marks[made], entries, merged, chains, {e[0]: frozenset(self.rows[e[0]].graves) for e in entries})
 
     def pull(self, upto):
         if upto <= self.cursor:
@@ -334,6 +335,7 @@ class Replica(Whole):
         return known[point] or None
 
     def take_entry(self, page, survived, r, cells, written, writer, disputed, here):
+        self.row(r).graves |= page.graves[r]
         row, earlier = self.row(r), {g: self.taken.get((r, g, page.epoch), []) for g in GROUPS + (LIFE,)}
         if self.alike.get(writer) is False:
             writer = SELF                                   # the site is another's now: nobody here counts as its writer

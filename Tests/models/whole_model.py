@@ -66,6 +66,8 @@ class Replica:
         self.show(c)
         c.op, c.site, c.at = op, site, self.at
         c.dirty = site != PARENT and self.parent is not None
+        if g == LIFE and op.value == DEAD:
+            row.graves.add(op.id)
         if site != PARENT and self.holding and self.kids and self.parent:
             (self.held.add if self.R.random() < .25 else self.held.discard)(r)
         if g == LIFE and op.value == DEAD and (self.isnode or self.bug == 'no_values'):
@@ -145,6 +147,7 @@ class Replica:
             row.case.remove(x)
             Op.equal.setdefault(y.id, set()).update(x[1].covers)
         row.case.append((life, y, site))
+        row.graves |= {y.id} & set(Op.graves)
         self.moved = True
 
     def decide_row(self, r, life, time):
@@ -326,6 +329,7 @@ class Replica:
     def take_node(self, r, g, theirs, pending):
         """A node has sealed all its own: what waits is passed over, the rest is replaced."""
         t, row = theirs.cells[g], self.row(r)
+        row.graves |= theirs.graves
         if g in pending or g == LIFE and t.op.value == DEAD and pending:
             return                                          # the parent will judge it
         if g != LIFE and not row.alive:
@@ -338,6 +342,7 @@ class Replica:
     def take(self, r, g, theirs, pending):
         t, row = theirs.cells[g], self.row(r)
         c, life = row.cells[g], row.cells[LIFE]
+        row.graves |= theirs.graves
         mine, above = t.site == self.site, bool(theirs.cases.get(g))
         same = c.op is not None and c.op.value == t.op.value
         if g != LIFE and row.dead and life.dirty and not same and not mine and not row.case and self.bug != 'hold_blind':

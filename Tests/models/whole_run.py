@@ -168,7 +168,9 @@ def count(top, everyone, born):
             graves = [closed(v.cells[LIFE].op.covers) for v in [r.rows[x] for r in everyone if x in r.rows] if v.dead]
             lost += sum(1 for o in ops if not o.system and not any(o.id in g for g in graves))
         else:
-            cover, by_life = closed(w.covers()), closed(w.cells[LIFE].op.covers)
+            # A delete that was overruled, and was then lost with every disk that had it, tells all the same what its author had seen.
+            graves = set().union(*(r.rows[x].graves for r in everyone if x in r.rows)) - set(Op.all[x])
+            cover, by_life = closed(w.covers()), closed(w.cells[LIFE].op.covers.union(*(Op.graves[i] for i in graves)))
             for o in ops:
                 if o.system:
                     continue

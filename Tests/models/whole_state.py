@@ -58,6 +58,7 @@ class Row:
         self.case = []                  # open case of the row (edit against delete): [(life, op, site)]
         self.end = 0                    # seq of its last delete sent up
         self.time = 0                   # at a node: claimed time of its last write
+        self.graves = set()             # for the counting alone: the deletes that were heard of here, overruled or not
 
     def life(self):
         op = self.cells[LIFE].op

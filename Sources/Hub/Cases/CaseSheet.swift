@@ -46,8 +46,7 @@ package struct CaseSheet {
         }
         let origins = item.candidates.map(item.origin) + (item.rows ?? []).map { "学校 \($0.school)" }
         let sides = zip(item.sides, origins).enumerated().map { index, side in
-            let time = Date(timeIntervalSince1970: TimeInterval(side.0.time)).formatted(.iso8601)
-            return "\(index + 1)) \(shown(side.0.values))（\(side.0.author)，\(time)，\(side.1)）"
+            "\(index + 1)) \(shown(side.0.values))（\(side.0.author)，\(shownTime(side.0.time))，\(side.1)）"
         }
         // Which of the two is right depends on what they break together.
         let broken = (item.breaks ?? []).map { "违反 \($0)" } + (item.kind == "life" && !item.shown.isEmpty ? ["删者未见 \(shown(item.shown))"] : [])

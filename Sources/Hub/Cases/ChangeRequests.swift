@@ -98,8 +98,8 @@ extension OperatorDesk {
                         try book.append([
                             "\(request.number)", request.school, form?.path ?? request.form, request.key, request.row,
                             form?.fields.first { $0.id == field }?.title ?? field, request.stands[field] ?? "", value, asked.author,
-                            Self.time(asked.time), asked.from, request.state.rawValue, Self.time(request.openedAt),
-                            request.closedAt.map(Self.time) ?? "", request.answer, "\(request.reason) [\(request.policy)]",
+                            shownTime(asked.time), asked.from, request.state.rawValue, shownTime(request.openedAt),
+                            request.closedAt.map(shownTime) ?? "", request.answer, "\(request.reason) [\(request.policy)]",
                         ])
                         count += 1
                     }
@@ -110,9 +110,5 @@ extension OperatorDesk {
             throw error.failure
         }
         return count
-    }
-
-    private static func time(_ seconds: Int64) -> String {
-        Date(timeIntervalSince1970: TimeInterval(seconds)).formatted(.iso8601)
     }
 }

@@ -71,7 +71,7 @@ enum CloneCase {
         func describe(_ key: Int64) throws -> String {
             let site = SiteID(key: key)
             let row = try Row.fetchOne(db, sql: "SELECT label, last_seen FROM zz_site WHERE site = ?", arguments: [key])
-            let seen = (row?["last_seen"] as Int64?).map { Date(timeIntervalSince1970: TimeInterval($0)).formatted(.iso8601) }
+            let seen = (row?["last_seen"] as Int64?).map(shownTime)
             return "\(site) (\(row?["label"] as String? ?? "?"), last seen \(seen ?? "never"))"
         }
         let scope = ScopeID(key: entry["scope"])

@@ -11,8 +11,6 @@ struct Word {
 
     init(who: String, at: Int64) { (self.who, self.at) = (who, at) }
     init(_ by: Provenance) { self.init(who: by.stamp.author, at: by.clamped ?? by.stamp.time) }
-
-    static func shown(_ time: Int64) -> String { Date(timeIntervalSince1970: TimeInterval(time)).formatted(.iso8601) }
 }
 
 extension OperatorDesk {

@@ -168,11 +168,11 @@ package struct OperatorDesk {
             let who = decision.map { "\($0["author"] as String), \($0["hub"] as String) (\($0["reason"] as String))" }
             let writer = who == nil ? try newestWrite(db, row).map { "a later write of \($0.who)" } : nil
             throw Failure(
-                .refused, "Case \(number) was closed by \(who ?? writer ?? "a later write") at \(Word.shown(closed)).",
+                .refused, "Case \(number) was closed by \(who ?? writer ?? "a later write") at \(shownTime(closed)).",
                 next: "Nothing was changed; \(who == nil ? "`zzsync hub conflicts show \(number)` has its sides" : "the journal has it").")
         }
         if let version, version != row["version"] as Int {
-            let word = try lastWord(db, row).map { "; the last word is \($0.who)'s, of \(Word.shown($0.at))" } ?? ""
+            let word = try lastWord(db, row).map { "; the last word is \($0.who)'s, of \(shownTime($0.at))" } ?? ""
             throw Failure(
                 .refused, "Case \(number) has changed: it is at version \(row["version"] as Int), you saw \(version)\(word).",
                 next: "Look at it again with `zzsync hub conflicts show \(number)`.")

@@ -52,9 +52,8 @@ extension Ruling {
     }
 
     func writtenAgain(_ decision: Row, _ cell: Cell) -> Failure {
-        let time = Date(timeIntervalSince1970: TimeInterval(cell.by.stamp.time)).formatted(.iso8601)
         return Failure(
-            .refused, "What decision \(decision["decision"] as Int64) wrote was written again by \(cell.by.stamp.author) at \(time).",
+            .refused, "What decision \(decision["decision"] as Int64) wrote was written again by \(cell.by.stamp.author) at \(shownTime(cell.by.stamp.time)).",
             next: "Nothing was changed; correct the value with an ordinary write.")
     }
 

@@ -82,9 +82,8 @@ extension NodeHome {
                     let fields = FieldMask(low: mark["fields_low"], high: mark["fields_high"])
                     let titles = form.fields.filter { fields.contains($0.number) }.map(\.title).joined(separator: "、")
                     let what = ["edited: \(titles)", "added", "deleted"][mark["life"] as Int]
-                    let time = Date(timeIntervalSince1970: TimeInterval(mark["time"] as Int64)).formatted(.iso8601)
                     steps.append(
-                        TraceStep(step: "typed", detail: "\(what), by \(mark["author"] as String) at \(time); not sent yet"))
+                        TraceStep(step: "typed", detail: "\(what), by \(mark["author"] as String) at \(shownTime(mark["time"])); not sent yet"))
                 }
                 let waiting = try Row.fetchAll(
                     db, sql: "SELECT * FROM zz_unsettled WHERE form = ? AND id = ? ORDER BY seq", arguments: [form.number, row.rawValue])

@@ -164,10 +164,9 @@ extension DecisionRecord {
         func shown(_ values: [String: String]) -> String {
             values.sorted { $0.key < $1.key }.map { "\(title($0.key))=\($0.value)" }.joined(separator: " ")
         }
-        let time = Date(timeIntervalSince1970: TimeInterval(at)).formatted(.iso8601)
         let sides = candidates.map { "\(shown($0.values)) (\($0.author))" }.joined(separator: " / ")
         let chosen = result.isEmpty ? taken : shown(result)
         return "\(kind): \(chosen)\(sides.isEmpty ? "" : " of \(sides)"); \(reason)\(explanation.map { "（说明：\($0)）" } ?? "")"
-            + "; by \(author), \(hub), at \(time)\(isUndone ? "; taken back since" : "")"
+            + "; by \(author), \(hub), at \(shownTime(at))\(isUndone ? "; taken back since" : "")"
     }
 }

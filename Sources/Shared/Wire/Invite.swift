@@ -59,8 +59,7 @@ package struct Invite: Hashable, Sendable {
     /// A sentence when the invite looks expired by this machine's clock, which may be wrong: the hub decides, so go on.
     package func expiryHint(nowSeconds: Int64) -> String? {
         guard nowSeconds > expires else { return nil }
-        let day = Date(timeIntervalSince1970: TimeInterval(expires)).formatted(.iso8601)
-        return "By this machine's clock the invite expired at \(day); the hub decides."
+        return "By this machine's clock the invite expired at \(shownTime(expires)); the hub decides."
     }
 }
 
