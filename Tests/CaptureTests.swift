@@ -32,7 +32,8 @@ import Testing
     }
 
     private func marks(_ db: Database) throws -> [Mark] {
-        try Row.fetchAll(db, sql: "SELECT * FROM zz_mark ORDER BY form, id").map { row in
+        try EditMarks.gather(db, node.catalogue)
+        return try Row.fetchAll(db, sql: "SELECT * FROM zz_mark ORDER BY form, id").map { row in
             let mask = FieldMask(low: row["fields_low"], high: row["fields_high"])
             return Mark(
                 fields: form.fields.filter { mask.contains($0.number) }.map(\.id), life: row["life"], author: row["author"])

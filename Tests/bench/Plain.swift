@@ -37,13 +37,16 @@ extension Measures {
         return Double((try FileManager.default.attributesOfItem(atPath: path)[.size] as? NSNumber)?.intValue ?? 0)
     }
 
-    /// - Parameter firstID: nil where the table has no id of its own.
-    func insert(_ handle: OpaquePointer, _ rows: PlainRows, into table: String = "bench_student", scope: Int64? = nil, firstID: Int64? = 1 << 40) {
+    /// - Parameters:
+    ///   - part: of the workload's columns, which has a table of its own; nil for all of them.
+    ///   - firstID: nil where the table has no id of its own.
+    func insert(_ handle: OpaquePointer, _ rows: PlainRows, into part: Workload.Part? = nil, scope: Int64? = nil, firstID: Int64? = 1 << 40) {
         guard rows.count > 0 else { return }
-        let marks = Array(repeating: "?", count: rows.width + (scope == nil ? 0 : 1) + (firstID == nil ? 0 : 1)).joined(separator: ", ")
+        let columns = (scope == nil ? [] : ["scope"]) + (firstID == nil ? [] : ["id"]) + (part?.columns ?? Array(Workload.columns.indices)).map { Workload.columns[$0].id }
+        let marks = columns.map { _ in "?" }.joined(separator: ", ")
         var statement: OpaquePointer?
         sqlite3_exec(handle, "BEGIN IMMEDIATE", nil, nil, nil)
-        sqlite3_prepare_v2(handle, "INSERT INTO \(table) VALUES (\(marks))", -1, &statement, nil)
+        sqlite3_prepare_v2(handle, "INSERT INTO bench_\(part?.name ?? "student") (\(columns.joined(separator: ", "))) VALUES (\(marks))", -1, &statement, nil)
         for row in 0..<rows.count {
             var parameter: Int32 = 0
             if let scope {

@@ -145,7 +145,7 @@ extension Measures {
         let handle = stranger(node, synchronous: "OFF")
         let rows = Workload.school(number, rows: students)
         for part in Workload.parts {
-            insert(handle, PlainRows(rows.map { row in part.columns.map { row[$0] } }), into: "bench_\(part.name)", firstID: firstID)
+            insert(handle, PlainRows(rows.map { row in part.columns.map { row[$0] } }), into: part, firstID: firstID)
         }
         try seal(node, replica, scope)
         let load = try segments(node)

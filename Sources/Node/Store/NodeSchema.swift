@@ -3,7 +3,7 @@
 //
 // Two designs for capture: a log row per change (simple, exact order; 25 times plain SQLite with a row a cell, and it grows
 // with every keystroke), or one mark per touched row with a mask of fields, which the seal turns into a change. The second:
-// it is bounded by the data, costs one upsert in the writer's own transaction and is as crash-safe as the write.
+// it is bounded by the data, costs one more write in the writer's own transaction and is as crash-safe as that. Where it lies: EditMarks.swift.
 
 import GRDB
 import Shared
@@ -15,6 +15,7 @@ package enum NodeSchema {
     package static func create(_ db: Database, _ catalogue: Catalogue) throws {
         try db.execute(sql: UplinkSchema.sql)
         try db.execute(sql: captureTables)
+        try db.execute(sql: EditMarks.table)
         try db.execute(sql: StageSchema.sql)
         for form in catalogue.storedForms {
             try db.execute(sql: table(form))
@@ -28,7 +29,7 @@ package enum NodeSchema {
     }
 
     private static let captureTables = """
-        -- A row written since the last seal. fields_low and fields_high are masks of field numbers 1-63 and 64-126;
+        -- A row inserted or deleted since the last seal, and what was edited before the seal that is under way. fields_low and fields_high are masks of field numbers 1-63 and 64-126;
         -- life: 0 edited, 1 inserted, 2 deleted.
         CREATE TABLE zz_mark (
           form INT NOT NULL,
@@ -77,7 +78,7 @@ package enum NodeSchema {
     }
 
     static func table(_ form: Form) -> String {
-        let columns = form.fields.map { ",\n  \($0.id) \($0.sqlType)" }.joined()
+        let columns = (form.fields.map { "\($0.id) \($0.sqlType)" } + EditMarks.columns).map { ",\n  \($0)" }.joined()
         return """
             CREATE TABLE \(form.table) (
               id INT PRIMARY KEY NOT NULL DEFAULT (random())\(columns)
@@ -201,11 +202,11 @@ package enum NodeSchema {
         stride(from: 0, to: form.fields.count, by: updateFields).map { start in
             let fields = form.fields[start..<min(start + updateFields, form.fields.count)]
             // Parentheses around each shift: in SQLite << and | have one precedence.
-            func changed(_ numbers: ClosedRange<Int>) -> String {
+            func changed(_ numbers: ClosedRange<Int>) -> String? {
                 let bits = fields.filter { numbers.contains($0.number) }.map {
                     "((OLD.\($0.id) IS NOT NEW.\($0.id)) << \($0.number - numbers.lowerBound))"
                 }
-                return bits.isEmpty ? "0" : bits.joined(separator: " | ")
+                return bits.isEmpty ? nil : bits.joined(separator: " | ")
             }
             let name = "zz_update_\(form.table)_\(fields[start].number)"
             return Trigger(
@@ -213,7 +214,7 @@ package enum NodeSchema {
                 sql: """
                     CREATE TRIGGER \(name) AFTER UPDATE OF \(fields.map(\.id).joined(separator: ", ")) ON \(form.table)
                     WHEN \(fields.map { "OLD.\($0.id) IS NOT NEW.\($0.id)" }.joined(separator: " OR ")) BEGIN
-                    \(mark("\(form.number), NEW.id, \(changed(1...63)), \(changed(64...126)), 0", life: "life"))
+                    \(EditMarks.action(form, low: changed(1...63), high: changed(64...126)))
                     END
                     """)
         }
@@ -239,7 +240,7 @@ package enum NodeSchema {
     package static func faults(_ db: Database, _ catalogue: Catalogue) throws -> [String] {
         let found = try Row.fetchAll(db, sql: "SELECT name, sql FROM sqlite_schema WHERE type IN ('table', 'trigger', 'view')")
         let sql = Dictionary(found.map { ($0["name"] as String, $0["sql"] as String? ?? "") }, uniquingKeysWith: { a, _ in a })
-        let own = [UplinkSchema.sql, captureTables, StageSchema.sql].flatMap { $0.matches(of: /CREATE TABLE (\w+)/).map(\.1) }
+        let own = [UplinkSchema.sql, captureTables, EditMarks.table, StageSchema.sql].flatMap { $0.matches(of: /CREATE TABLE (\w+)/).map(\.1) }
         var faults = own.filter { sql[String($0)] == nil }.map { "Table \($0) is missing." }
         for form in catalogue.storedForms {
             if sql[form.table] == nil {
@@ -247,8 +248,9 @@ package enum NodeSchema {
                 continue
             }
             let columns = try Set(String.fetchAll(db, sql: "SELECT name FROM pragma_table_info(?)", arguments: [form.table]))
-            if let gone = form.fields.first(where: { !columns.contains($0.id) }) {
-                faults.append("Table \(form.table) (\(form.path)) lacks column \(gone.id).")
+            let own = form.fields.map(\.id) + EditMarks.columns.map { String($0.prefix { $0 != " " }) }
+            if let gone = own.first(where: { !columns.contains($0) }) {
+                faults.append("Table \(form.table) (\(form.path)) lacks column \(gone).")
             }
             if sql[form.path] == nil { faults.append("View \(form.path) is missing.") }
             for trigger in triggers(form) where sql[trigger.name] != trigger.sql {
