@@ -110,7 +110,7 @@ extension Measures {
     }
 
     private func hubMemory(_ table: inout Table) throws {
-        let memory = try [1_000, 5_000].map { size in
+        let memory = try [1_000, 5_000, 20_000].map { size in
             let (hub, nodes) = try country(nodes: 20)
             defer { stop(hub) }
             for (number, node) in nodes.enumerated() { load(node, portions: 1) { _ in Workload.school(number, rows: size) } }
@@ -120,6 +120,7 @@ extension Measures {
         }
         table.add("6 memory of a hub, 20 schools of 5,000 rows at once", ours: memory[1], plain: 0, unit: "MB", goal: 150)
         table.add("6 the same against schools of 1,000 rows", ours: memory[1], plain: memory[0], unit: "MB", goal: 1.5)
+        table.add("6 20 schools of 20,000 rows against 5,000", ours: memory[2], plain: memory[1], unit: "MB", goal: 1.5)
     }
 
     private func nodeMemory(_ table: inout Table) throws {

@@ -10,6 +10,7 @@ struct LogPager {
     let catalogue: Catalogue
     let hub: SiteID
     let inbox: Inbox
+    private static let rowsAtOnce = 250
 
     /// The page after `after`; nil when the log ends there.
     ///
@@ -34,9 +35,14 @@ struct LogPager {
         var builder = SegmentBuilder()
         for (number, ids) in rows.sorted(by: { $0.key < $1.key }) {
             guard let form = catalogue[number: number] else { continue }
-            let loaded = try store.load(form, Array(ids))
-            for id in ids.sorted() {
-                if let row = loaded[id] { add(row, after: after, upTo: upTo, to: &builder) }
+            let ids = ids.sorted()
+            // In pieces: a loaded row is ten times its part of the page, and three pages may be made at a time.
+            for start in stride(from: 0, to: ids.count, by: Self.rowsAtOnce) {
+                let piece = Array(ids[start..<min(start + Self.rowsAtOnce, ids.count)])
+                let loaded = try store.load(form, piece)
+                for id in piece {
+                    if let row = loaded[id] { add(row, after: after, upTo: upTo, to: &builder) }
+                }
             }
         }
         var body = builder.take() ?? SegmentBody()
