@@ -33,10 +33,9 @@ import Testing
 
     private func marks(_ db: Database) throws -> [Mark] {
         try EditMarks.gather(db, node.catalogue)
-        return try Row.fetchAll(db, sql: "SELECT * FROM zz_mark ORDER BY form, id").map { row in
-            let mask = FieldMask(low: row["fields_low"], high: row["fields_high"])
-            return Mark(
-                fields: form.fields.filter { mask.contains($0.number) }.map(\.id), life: row["life"], author: row["author"])
+        return try Row.fetchAll(db, sql: "SELECT id FROM zz_mark ORDER BY id").map { row in
+            let mark = try #require(try EditMarks.mark(db, form, RowID(row["id"])))
+            return Mark(fields: form.fields.filter { mark.fields.contains($0.number) }.map(\.id), life: mark.life, author: mark.author)
         }
     }
 

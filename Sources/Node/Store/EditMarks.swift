@@ -26,7 +26,7 @@ package enum EditMarks {
     private static let blockBits = 10
     /// Of a block's first id, which is parameter 1.
     private static let inBlock = "id BETWEEN ?1 AND (?1 | \(1 << blockBits - 1)) AND _time IS NOT NULL"
-    private static let values = "coalesce(_fields_low, 0), coalesce(_fields_high, 0), 0, coalesce(_author, '\(NodeSchema.outsideProgram)'), _time"
+    private static let values = "coalesce(_fields_low, 0), coalesce(_fields_high, 0), 0, _author, _time"
 
     /// What an update trigger does.
     ///
@@ -52,7 +52,7 @@ package enum EditMarks {
     /// Moves the edits' marks to `zz_mark`. Call in a write transaction. Marks of forms that this catalogue does not have stay.
     package static func gather(_ db: Database, _ catalogue: Catalogue) throws {
         for (form, blocks) in try blocks(db, catalogue) {
-            // The edit is the newer one: an insert or a delete that came after it left no row with its mark.
+            // The edit is the newer one: an insert or a delete that came after it left no row with its mark. NULL, every field, stays NULL.
             let mark = try HotStatement(
                 db,
                 """
@@ -102,8 +102,10 @@ package enum EditMarks {
                 UNION ALL SELECT \(values) FROM \(form.table) WHERE id = ?2 AND _time IS NOT NULL
                 """, arguments: [form.number, row.rawValue])
         guard let newest = found.last else { return nil }
-        let fields = found.reduce(FieldMask()) { $0 | FieldMask(low: $1["fields_low"], high: $1["fields_high"]) }
-        return Mark(fields: fields, life: found[0]["life"], author: newest["author"], time: newest["time"])
+        let fields = found.reduce(FieldMask()) { fields, mark in
+            fields | ((mark["fields_low"] as Int64?).map { FieldMask(low: $0, high: mark["fields_high"]) } ?? form.allFields)
+        }
+        return Mark(fields: fields, life: found[0]["life"], author: newest["author"] ?? NodeSchema.outsideProgram, time: newest["time"])
     }
 
     struct Mark {

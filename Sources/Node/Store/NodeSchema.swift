@@ -29,15 +29,16 @@ package enum NodeSchema {
     }
 
     private static let captureTables = """
-        -- A row inserted or deleted since the last seal, and what was edited before the seal that is under way. fields_low and fields_high are masks of field numbers 1-63 and 64-126;
-        -- life: 0 edited, 1 inserted, 2 deleted.
+        -- A row inserted or deleted since the last seal, and what was edited before the seal that is under way. fields_low and
+        -- fields_high are masks of field numbers 1-63 and 64-126, NULL: every field; life: 0 edited, 1 inserted, 2 deleted;
+        -- author NULL: another program.
         CREATE TABLE zz_mark (
           form INT NOT NULL,
           id INT NOT NULL,
-          fields_low INT NOT NULL,
-          fields_high INT NOT NULL,
+          fields_low INT,
+          fields_high INT,
           life INT NOT NULL,
-          author TEXT NOT NULL,
+          author TEXT,
           time INT NOT NULL,
           PRIMARY KEY (form, id)
         ) STRICT, WITHOUT ROWID;
@@ -153,14 +154,13 @@ package enum NodeSchema {
         ]
     }
 
-    private static let author = "coalesce((SELECT name FROM zz_author), '\(outsideProgram)')"
-
-    private static func mark(_ values: String, life: String) -> String {
+    /// An insert's or a delete's mark.
+    private static func mark(_ form: Form, _ id: String, _ life: Life) -> String {
         """
-          INSERT INTO zz_mark (form, id, fields_low, fields_high, life, author, time)
-          VALUES (\(values), \(author), unixepoch())
-          ON CONFLICT (form, id) DO UPDATE SET fields_low = fields_low | excluded.fields_low,
-            fields_high = fields_high | excluded.fields_high, life = \(life), author = excluded.author, time = excluded.time;
+          INSERT INTO zz_mark (form, id, life, author, time)
+          VALUES (\(form.number), \(id), \(life.rawValue), (SELECT name FROM zz_author), unixepoch())
+          ON CONFLICT (form, id) DO UPDATE SET fields_low = NULL, fields_high = NULL, life = excluded.life, author = excluded.author,
+            time = excluded.time;
         """
     }
 
@@ -170,7 +170,7 @@ package enum NodeSchema {
             name: "zz_delete_\(form.table)",
             sql: """
                 CREATE TRIGGER zz_delete_\(form.table) AFTER DELETE ON \(form.table) BEGIN
-                \(mark("\(form.number), OLD.id, 0, 0, 2", life: "2"))
+                \(mark(form, "OLD.id", .dead))
                 END
                 """)
         let fixedID = Trigger(
@@ -184,12 +184,11 @@ package enum NodeSchema {
     }
 
     private static func insertion(_ form: Form) -> Trigger {
-        let all = form.allFields
-        return Trigger(
+        Trigger(
             name: "zz_insert_\(form.table)",
             sql: """
                 CREATE TRIGGER zz_insert_\(form.table) AFTER INSERT ON \(form.table) BEGIN
-                \(mark("\(form.number), NEW.id, \(all.low), \(all.high), 1", life: "1"))
+                \(mark(form, "NEW.id", .alive))
                 END
                 """)
     }
@@ -285,12 +284,10 @@ package enum NodeSchema {
                 repaired.append("Table \(form.table) is guarded again: no other program writes it.")
                 continue
             }
-            let all = form.allFields
             try db.execute(
                 sql: """
-                    INSERT INTO zz_mark (form, id, fields_low, fields_high, life, author, time)
-                    SELECT \(form.number), id, \(all.low), \(all.high), 1, '\(outsideProgram)', unixepoch() FROM \(form.table) WHERE true
-                    ON CONFLICT (form, id) DO UPDATE SET fields_low = excluded.fields_low, fields_high = excluded.fields_high
+                    INSERT INTO zz_mark (form, id, life, time) SELECT \(form.number), id, 1, unixepoch() FROM \(form.table) WHERE true
+                    ON CONFLICT (form, id) DO UPDATE SET fields_low = NULL, fields_high = NULL
                     """)
             repaired.append(
                 "Capture of \(form.path) was restored (\(broken.map(\.name).joined(separator: ", "))); its rows go up again whole.")

@@ -59,11 +59,11 @@ package final class NodeReplica: ChildReplica {
             """)
         defer { statement.reset() }
         while try statement.step() {
-            let mask = FieldMask(low: statement.integer(1), high: statement.integer(2))
+            let mask = statement.isNull(1) ? form.allFields : FieldMask(low: statement.integer(1), high: statement.integer(2))
             let life = Life(rawValue: UInt8(statement.integer(3))) ?? .unchanged
             let present = statement.integer(6) != 0
             guard let change = NodeRowSeal.change(form, life: life, mask: mask, present: present) else { continue }
-            let stamp = Stamp(origin: keys.site, author: statement.text(4) ?? "", time: statement.integer(5))
+            let stamp = Stamp(origin: keys.site, author: statement.text(4) ?? NodeSchema.outsideProgram, time: statement.integer(5))
             try sealer.add(
                 form: form, row: RowID(statement.integer(0)), life: change.life, mask: change.mask, stamp: stamp
             ) { field, cells in statement.append(field + 7, to: &cells) }
