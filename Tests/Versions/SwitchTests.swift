@@ -68,6 +68,23 @@ import Testing
         #expect(try ForeignFieldTests.foreign(world, "ministry", Self.table, 40) == ["汉语"])
     }
 
+    /// Before its first join nothing can be sealed: what was edited is marked in the table that is made anew, and stays marked.
+    @Test func aNodeThatHasNotJoinedKeepsItsMarks() throws {
+        let folder = NSTemporaryDirectory() + "zz-switch-\(UInt64.random(in: 0...UInt64.max))"
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let school = SchoolInfo(code: "3641000001", name: "示例", type: "vocational_continuing", region: nil)
+        let older = try #require(CatalogueVariants.present[CatalogueVariants.form])
+        let column = try #require(older.fields.first { $0.id == "remark" })
+        try NodeHome.create(folder, catalogue: CatalogueVariants.present, school: school).database.write { db in
+            try db.execute(sql: "INSERT INTO \(older.table) (id) VALUES (7); DELETE FROM zz_mark; UPDATE \(older.table) SET remark = '走读'")
+        }
+        let version = try CatalogueVariants.withField()
+        let (node, _) = try NodeHome.open(folder, catalogue: version)
+        let form = try #require(version[CatalogueVariants.form])
+        let mark = try #require(try node.database.read { try EditMarks.mark($0, form, RowID(7)) })
+        #expect(mark.life == 0 && form.fields.filter { mark.fields.contains($0.number) }.map(\.number) == [column.number])
+    }
+
     /// What was sealed with predictors that the hub lacks waits, and is merged when the hub has them.
     @Test func aSegmentOfOtherPredictorsWaitsForTheUpgrade() async throws {
         let campus = "general.school.campus"
