@@ -35,8 +35,9 @@ import Testing
     /// In another process dictionaries have another order and machines other randomness: neither may be heard.
     @Test func oneSeedPlaysTheSameTwice() async throws {
         let catalogue = try Simulation.bedCatalogue(CatalogueLoader.embedded())
-        let here = try await Simulation.play(.bed(seed: 3), catalogue: catalogue)
-        let there = try await Self.play("--seed", "3").json()
+        // In 1106 a hub that was put back asks several schools at once.
+        let here = try await Simulation.play(.bed(seed: 1106), catalogue: catalogue)
+        let there = try await Self.play("--seed", "1106").json()
         #expect(here.trace == there["trace"] as? String)
         let other = try await Simulation.play(.bed(seed: 4), catalogue: catalogue)
         #expect(here.trace != other.trace)

@@ -170,7 +170,7 @@ struct Ruling {
             result = Dictionary(uniqueKeysWithValues: zip(view.group, values.map(\.shown)))
         } else {
             before = "\"\(row.life)\""
-            if life == .dead { closedToo = row.cases.values.compactMap(\.number) }
+            if life == .dead { closedToo = row.cases.values.compactMap(\.number).sorted() }
             row.decideLife(life, by: by, at: takePosition())
             value = "\"\(life)\""
             result = ["life": "\(life)"]
@@ -193,7 +193,7 @@ struct Ruling {
     /// The row dies by this decision, and its open cases with it; another has what was to be kept of it.
     mutating func letGo(into survivor: RowID, _ edit: [(field: Int, value: Value)]) {
         before = "\"\(row.life)\""
-        closedToo = row.cases.values.compactMap(\.number)
+        closedToo = row.cases.values.compactMap(\.number).sorted()
         row.decideLife(.dead, by: by, at: takePosition())
         value = "\"\(survivor)\""
         result = ["row": survivor.description]
