@@ -1,5 +1,5 @@
-// Natural keys over all schools: who claims an ID number, a class number, a registration number. Kept apart from the merge
-// and added in sorted batches, for scattered index writes inside it cost three times as much on a province.
+// Natural keys over all schools: who claims an ID number, a class number, a registration number. Added in sorted batches at the end of
+// the transaction that moved the rows, for scattered index writes between those cost three times as much on a province.
 //
 // A second living claim opens a case of kind "twins" between the two rows, in one school or two; nothing is refused.
 
@@ -10,26 +10,23 @@ import Shared
 struct ClaimKeeper {
     let home: HubHome
 
-    /// Brings the claims of every scope up to its log's end.
+    /// Brings the claims of every scope up to its log's end: after a switch all of them are made again.
     func updateAll() async throws {
+        let keeper = self
         let behind = try await home.database.read { db in
             try Int64.fetchAll(db, sql: "SELECT scope FROM zz_scope WHERE log_end > claimed")
         }
-        for scope in behind { try await update(scope: ScopeID(key: scope)) }
+        for scope in behind { try await home.database.write { _ = try keeper.update($0, scope: ScopeID(key: scope)) } }
     }
 
-    /// Brings the claims of a scope up to its log's end.
-    func update(scope: ScopeID) async throws {
-        let keeper = self
-        try await home.database.write { try keeper.update($0, scope: scope) }
-    }
-
-    /// The same in the caller's transaction.
-    func update(_ db: Database, scope: ScopeID) throws {
+    /// Brings the claims of a scope up to its log's end. Call in the transaction that moved it.
+    ///
+    /// - Returns: the log's end; later than before where equal rows of one key were merged.
+    @discardableResult func update(_ db: Database, scope: ScopeID) throws -> Position {
         let claimed = try Int64.fetchOne(
             db.cachedStatement(sql: "SELECT claimed FROM zz_scope WHERE scope = ?"), arguments: [scope.key]) ?? 0
         var store = try SQLiteScopeStore(db, scope: scope)
-        guard store.logEnd.rawValue > claimed else { return }
+        guard store.logEnd.rawValue > claimed else { return store.logEnd }
         var touched: [FormNumber: Set<RowID>] = [:]
         let extents = try Row.fetchCursor(
             db.cachedStatement(sql: "SELECT rows FROM zz_extent WHERE scope = ? AND last > ?"), arguments: [scope.key, claimed])
@@ -50,6 +47,7 @@ struct ClaimKeeper {
             }
         }
         try db.cachedStatement(sql: "UPDATE zz_scope SET claimed = ? WHERE scope = ?").execute(arguments: [store.logEnd.rawValue, scope.key])
+        return store.logEnd
     }
 
     /// Keeps zz_distinct in step with records that came, from here, from below or from above: two rows are two for good as long

@@ -41,7 +41,7 @@ package actor MergeWorker {
         }
     }
 
-    /// What a program that was killed had left to do: claims of what it had merged, spool files of what it had stored.
+    /// What a program that ended had left to do: claims after a switch, spool files of what it had stored.
     package func catchUp() async throws(Failure) {
         do {
             try home.inbox.sweep()
@@ -63,7 +63,6 @@ package actor MergeWorker {
                 _ = await reading.decoding.result
                 ahead = try home.inbox.nextWaiting(after: number, of: scope).map(read)
                 try await merge(reading)
-                try await ClaimKeeper(home: home).update(scope: reading.segment.scope)
             }
         } catch {
             throw storeFailure(error, path: HubHome.databasePath(home.directory))
@@ -138,8 +137,9 @@ package actor MergeWorker {
             try asked.note(moved: touched)
             try RuleCase.open(db, home.rules, report.apart, store: &store)
             try PolicyJournal.write(db, home, report.rulings, store: &store)
+            let end = try ClaimKeeper(home: home).update(db, scope: segment.scope)
             KillPoint.reach("merge.write", in: home.directory)
-            return store.logEnd
+            return end
         }
     }
 

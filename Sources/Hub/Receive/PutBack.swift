@@ -161,9 +161,9 @@ extension HubService {
             try asked.note(moved: taker.moved)
             try RuleCase.open(db, home.rules, taker.apart, store: &store)
             try PolicyJournal.write(db, home, taker.rulings, store: &store)
+            try ClaimKeeper(home: home).update(db, scope: scope)
         }
         KillPoint.reach("return.commit", in: home.directory)
-        try await ClaimKeeper(home: home).update(scope: scope)
     }
 
     package func agree(_ request: AgreedRequest, from site: KnownSite) async throws -> AgreedReply {
