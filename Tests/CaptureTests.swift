@@ -32,9 +32,8 @@ import Testing
     }
 
     private func marks(_ db: Database) throws -> [Mark] {
-        try EditMarks.gather(db, node.catalogue)
-        return try Row.fetchAll(db, sql: "SELECT id FROM zz_mark ORDER BY id").map { row in
-            let mark = try #require(try EditMarks.mark(db, form, RowID(row["id"])))
+        try Row.fetchAll(db, sql: "SELECT id FROM zz_mark ORDER BY id").map { row in
+            let mark = try #require(try Node.Mark(db, form, RowID(row["id"])))
             return Mark(fields: form.fields.filter { mark.fields.contains($0.number) }.map(\.id), life: mark.life, author: mark.author)
         }
     }

@@ -42,7 +42,7 @@ struct CommandLineTests {
         #expect(try await node.sql("SELECT author FROM zz_mark") == "li.na")
         try await Programs.run(Programs.zzsync, ["put"] + Replica.major("ZY01", name: "护理") + ["--as", "wang.fang"], environment: names)
             .expect(0)
-        #expect(try await node.sql("SELECT _author FROM general_major") == "wang.fang")
+        #expect(try await node.sql("SELECT author FROM zz_mark") == "wang.fang")
     }
 
     @Test func jsonIsOneDocumentAndNothingElse() async throws {

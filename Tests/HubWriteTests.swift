@@ -81,9 +81,16 @@ import Testing
         #expect(try value(province, row, "计划人数") == .integer(33))
         try await world.settle()
         #expect(Set(try world.digests(school: "A").values).count == 1)
-        // The owner comes to agree.
+        // The owner comes to agree with one of those who ask: the others still do, against what stands now.
+        let before = try desk.show(request.number)
         try await put(province, "--source", "教室系统", key, "备注=404").expect(0, "the row changed")
-        #expect(try desk.requests(all: true).map(\.state) == [.agreed])
+        let open = try #require(try desk.requests().first)
+        #expect(open.stands == ["remark": "404"] && open.asked.map(\.values) == [["remark": "405"], ["remark": "406"]], "\(open)")
+        // Whoever saw the request before may not say no to it now: his no would put back what its owner has given up.
+        #expect { try desk.take(request.number, candidate: 1, Verdict(who: "李四", reason: "不同意", version: before.version)) } throws: { "\($0)".contains("changed") }
+        try desk.take(request.number, candidate: 1, Verdict(who: "李四", reason: "不同意"))
+        #expect(try value(province, row, "备注") == .text("404"))
+        #expect(try desk.requests(all: true).map(\.state) == [.decided])
     }
 
     /// An operator who says no on the owner's behalf does not become the owner: writing once more would else go in.
@@ -114,7 +121,7 @@ import Testing
         #expect(Set(try world.digests(school: "A").values).count == 1)
         if isOwners {
             // The answer is taken back like any other, until the cell is written again.
-            #expect { try desk.undo(decided.decision, Verdict(who: "李四", reason: "再看")) } throws: { "\($0)".contains("written again") }
+            #expect { try desk.undo(decided.decision, Verdict(who: "李四", reason: "再看")) } throws: { "\($0)".contains("was kept since against another value") }
         }
     }
 

@@ -178,9 +178,12 @@ struct ConflictsUndo: ParsableCommand {
     @Option(help: "Why; the school will read it.") var reason: String
 
     func run() throws {
-        let entry = try OperatorDesk(options.openHub()).undo(decision, Verdict(who: options.user, reason: reason))
+        let desk = OperatorDesk(try options.openHub())
+        let entry = try desk.undo(decision, Verdict(who: options.user, reason: reason))
         if options.json { return Terminal.json(entry) }
-        Terminal.line(entry.number == 0 ? "\(entry.taken)." : "Decision \(decision) undone; case \(entry.number) is open again.")
+        if entry.number == 0 { return Terminal.line("\(entry.taken).") }
+        let isOpen = try desk.show(entry.number).closedAt == nil
+        Terminal.line("Decision \(decision) undone; case \(entry.number) is \(isOpen ? "open again" : "closed all the same: what it asked is so no more").")
     }
 }
 

@@ -32,7 +32,10 @@ struct ConflictsJournal: ParsableCommand {
 
     /// When a day begins in China.
     private static func day(_ text: String) throws(Failure) -> Int64 {
-        guard text.wholeMatch(of: /\d{4}-\d{2}-\d{2}/) != nil, let start = try? Date("\(text)T00:00:00+08:00", strategy: .iso8601) else {
+        guard text.wholeMatch(of: /\d{4}-\d{2}-\d{2}/) != nil, let start = try? Date("\(text)T00:00:00+08:00", strategy: .iso8601),
+            // The 30th of February is read as the 2nd of March.
+            start.addingTimeInterval(8 * 3_600).formatted(.iso8601.year().month().day()) == text
+        else {
             throw Failure(.usage, "'\(text)' is no day.", next: "Write it as --since 2026-11-22.")
         }
         return Int64(start.timeIntervalSince1970)

@@ -17,7 +17,11 @@ import Shared
     }
 }
 
+private let version = "0.1.0"
+
 private func runZzsync() async {
+    // Not a flag of the parser's, which would answer for every verb whose own --version stands beside a mistake.
+    if CommandLine.arguments.dropFirst() == ["--version"] { return Terminal.line(version) }
     do {
         var command = try Zzsync.parseAsRoot()
         if var asynchronous = command as? any AsyncParsableCommand {
@@ -58,7 +62,6 @@ struct Zzsync: AsyncParsableCommand {
             Exit codes: 0 done, 1 a rehearsal or simulation went otherwise than it must, 2 usage, 3 refused by a rule (nothing \
             written), 4 no connection (nothing lost, will retry), 5 refused by the other side, 6 local data damaged, 7 busy, try later.
             """,
-        version: "0.1.0",
         subcommands: [
             Init.self, Join.self, Forms.self, Put.self, Get.self, List.self, Delete.self, Template.self, Import.self,
             Review.self, Check.self, Sync.self, Status.self, Trace.self, Decisions.self, Confirm.self, Digest.self, ReceiptCommand.self, Doctor.self, Serve.self, HubCommand.self,

@@ -40,8 +40,9 @@ struct RequestsList: ParsableCommand {
         let requests = try filter.requests(home)
         if options.json { return Terminal.json(["requests": requests]) }
         for request in requests {
+            let asked = request.asked.map { request.titled($0.values, home.catalogue) }.joined(separator: " | ")
             Terminal.line(
-                "\(request.number)\t\(request.state.rawValue)\t\(request.school)\t\(request.form) \(request.key)\t\(request.titled(request.stands, home.catalogue)) → \(request.titled(request.asked.last?.values ?? [:], home.catalogue))")
+                "\(request.number)\t\(request.state.rawValue)\t\(request.school)\t\(request.form) \(request.key)\t\(request.titled(request.stands, home.catalogue)) → \(asked)")
         }
         Terminal.line("\(requests.count) requests.")
     }

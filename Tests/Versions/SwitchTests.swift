@@ -81,7 +81,7 @@ import Testing
         let version = try CatalogueVariants.withField()
         let (node, _) = try NodeHome.open(folder, catalogue: version)
         let form = try #require(version[CatalogueVariants.form])
-        let mark = try #require(try node.database.read { try EditMarks.mark($0, form, RowID(7)) })
+        let mark = try #require(try node.database.read { try Mark($0, form, RowID(7)) })
         #expect(mark.life == 0 && form.fields.filter { mark.fields.contains($0.number) }.map(\.number) == [column.number])
     }
 

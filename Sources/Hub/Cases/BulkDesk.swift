@@ -77,10 +77,12 @@ extension OperatorDesk {
         var report = BulkReport()
         var ids = try recordIDs(db)
         let batch = Verdict.Batch(decision: try head(db, kind, verdict, record: ids.mint()), record: ids.mint())
+        // What the bulk itself moves in a row, its operator knows of.
+        let asSeen = try Set(items.map(\.view).filter { try WholeRowCases.isAsSeen(db, $0) }.map(\.number))
         for item in items {
             report.cases += 1
             var own = verdict
-            own.version = item.view.version
+            own.version = asSeen.contains(item.view.number) ? nil : item.view.version
             own.batch = batch
             own.reason = item.reason ?? verdict.reason
             own.explanation = item.explanation ?? verdict.explanation
@@ -149,7 +151,7 @@ extension OperatorDesk {
                 .refused, "None of the \(members.count) decisions of bulk \(number) can be undone: \(failures.first ?? "they were undone one by one").",
                 next: "Nothing was changed.")
         }
-        let kept = failures.isEmpty ? "" : "; \(failures.count) stay: \(failures[0])"
+        let kept = failures.isEmpty ? "" : "; \(failures.count) stay: \(failures[0].hasSuffix(".") ? String(failures[0].dropLast()) : failures[0])"
         try db.execute(
             sql: "UPDATE zz_decision SET taken = ? WHERE decision = ?",
             arguments: ["\(members.count - failures.count) decisions of bulk \(number) undone\(kept)", undo])

@@ -8,8 +8,10 @@ import Shared
 package struct ChangeRequest: Codable, Sendable {
     package enum State: String, Codable, Sendable {
         case open
-        /// The owner's value has come to agree, or the row is gone.
+        /// The owner's value has come to agree.
         case agreed
+        /// The row is gone.
+        case gone
         /// An operator of this hub took the asked-for value, or kept the owner's.
         case decided
     }
@@ -27,7 +29,7 @@ package struct ChangeRequest: Codable, Sendable {
     package var form: String
     package var row: String
     package var key: String
-    /// The owner's word when it was overruled, and what is asked for, the newest last.
+    /// What stands (once it is closed: stood then), and what is asked for, the newest last.
     package var stands: [String: String]
     package var asked: [Asked]
     package var state: State
@@ -75,10 +77,11 @@ extension OperatorDesk {
                         """, arguments: [number])
             )
         }
+        let isAgreed = item.candidates.dropFirst().contains { $0.values == stands.values }
         return ChangeRequest(
             number: number, school: item.school, form: item.form, row: item.row, key: item.key, stands: stands.values,
             asked: item.candidates.dropFirst().map { .init(values: $0.values, author: $0.author, time: $0.time, from: item.origin(of: $0)) },
-            state: item.closedAt == nil ? .open : answer == nil ? .agreed : .decided, openedAt: item.openedAt, closedAt: item.closedAt,
+            state: item.closedAt == nil ? .open : answer != nil ? .decided : isAgreed ? .agreed : .gone, openedAt: item.openedAt, closedAt: item.closedAt,
             answer: answer.map { "\($0["who"] as String): \($0["reason"] as String)" } ?? "", reason: ruling?["reason"] ?? "",
             policy: ruling?["policy"] ?? "")
     }

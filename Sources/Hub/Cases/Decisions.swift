@@ -92,7 +92,8 @@ extension OperatorDesk {
     package func take(_ number: Int64, candidate ordinal: Int, fields: [String], _ verdict: Verdict) throws(Failure) -> JournalEntry {
         guard !fields.isEmpty else { return try take(number, candidate: ordinal, verdict) }
         let form = try form(of: number)
-        let indices = try fields.map { (name) throws(Failure) in try form.field(named: name) }
+        let named = try fields.map { (name) throws(Failure) in try form.field(named: name) }
+        let indices = named.enumerated().filter { !named[..<$0.offset].contains($0.element) }.map(\.element)
         return try decide(number, .fields(indices, of: ordinal), verdict)
     }
 

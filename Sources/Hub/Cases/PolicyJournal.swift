@@ -123,9 +123,12 @@ enum PolicyJournal {
         }
     }
 
-    /// Closes the requests that the owner's value has come to agree with, or whose row is gone. Called wherever rows move.
-    static func closeAgreed(
-        _ db: Database, _ catalogue: Catalogue, store: inout some ScopeStore, moved: [(form: FormNumber, row: RowID)]
+    /// Keeps open requests in step with the value that they ask about: it is their first candidate, what it has come to agree with is
+    /// asked no longer, and a request that asks nothing any more, or whose row is gone, is closed. Called wherever rows move.
+    ///
+    /// - Parameter deciding: a case that is being decided: it closes by that.
+    static func follow(
+        _ db: Database, _ catalogue: Catalogue, store: inout some ScopeStore, moved: [(form: FormNumber, row: RowID)], deciding: Int64? = nil
     ) throws {
         let open = try Row.fetchAll(
             db.cachedStatement(
@@ -134,15 +137,30 @@ enum PolicyJournal {
         guard !open.isEmpty else { return }
         let moved = Set(moved.map { MovedRow(form: $0.form, row: $0.row) })
         var stamps = Stamps(db)
-        for entry in open where moved.contains(MovedRow(form: entry["form"], row: RowID(entry["id"]))) {
+        for entry in open where moved.contains(MovedRow(form: entry["form"], row: RowID(entry["id"]))) && entry["number"] != deciding {
             guard let form = catalogue[number: entry["form"]],
                 let group = form.groups.firstIndex(where: { $0.number == entry["field_group"] as Int }),
                 let row = try store.load(form, [RowID(entry["id"])])[RowID(entry["id"])]
             else { continue }
-            let asked = try CaseStore.candidates(db, number: entry["number"], stamps: &stamps).dropFirst()
-            guard row.life == .dead || asked.contains(where: { $0.values == row.groupValues(group) }) else { continue }
-            try db.execute(
-                sql: "UPDATE zz_case SET closed_at = unixepoch() WHERE number = ?", arguments: [entry["number"] as Int64])
+            try follow(db, entry["number"], row, group, &stamps)
+        }
+    }
+
+    private static func follow(_ db: Database, _ number: Int64, _ row: MergeRow, _ group: Int, _ stamps: inout Stamps) throws {
+        let close = "UPDATE zz_case SET closed_at = unixepoch() WHERE number = ?"
+        if row.life == .dead { return try db.execute(sql: close, arguments: [number]) }
+        // What stands there is asked about itself; its case's decision moves the row again.
+        if row.cases[group] != nil { return }
+        let known = try CaseStore.candidates(db, number: number, stamps: &stamps)
+        let cell = row.cells[group]
+        let present = Candidate(by: cell.by, values: row.groupValues(group), life: .unchanged, cursor: cell.written)
+        let asked = known.dropFirst().filter { $0.values != present.values }
+        if asked.isEmpty {
+            try CaseStore.write(db, number, [present] + known.dropFirst(), stamps: &stamps)
+            try db.execute(sql: close, arguments: [number])
+        } else if known[0].values != present.values || asked.count < known.count - 1 {
+            try CaseStore.write(db, number, [present] + asked, stamps: &stamps)
+            try db.execute(sql: "UPDATE zz_case SET version = version + 1 WHERE number = ?", arguments: [number])
         }
     }
 

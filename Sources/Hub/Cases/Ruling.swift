@@ -68,7 +68,8 @@ struct Ruling {
         switch choice {
         case .candidate(let ordinal):
             try take(ordinal)
-            return ("take", "candidate \(ordinal)")
+            let others = closedToo.map(String.init).joined(separator: ", ")
+            return ("take", "candidate \(ordinal)\(others.isEmpty ? "" : "; what the row's open cases ask (\(others)) goes with it")")
         case .fields(let fields, let ordinal):
             try take(fields, of: ordinal)
             return ("take", "candidate \(ordinal) in \(fields.map { row.form.fields[$0].id }.joined(separator: ", "))")
@@ -265,7 +266,10 @@ struct Ruling {
         let position = next.advanced(by: -1)
         let record = try writeRecord(kind, taken, undoes: undoes)
         try store.append(Extent(merged: nil, rows: touched + [(SystemForms.decision.number, record)]), upTo: next.advanced(by: -1))
-        if !touched.isEmpty { try checkRules(kind) }
+        if !touched.isEmpty {
+            try checkRules(kind)
+            try WholeRowCases.note(db, store.scope, moved: touched, deciding: number)
+        }
         let reason = verdict.reason + (verdict.explanation.map { "（说明：\($0)）" } ?? "")
         try db.execute(
             sql: """
@@ -294,7 +298,7 @@ struct Ruling {
     }
 
     private mutating func checkRules(_ kind: String) throws {
-        _ = try FindingsRefresher(rules: home.rules).refresh(db, store: &store, touched: touched, formerKeys: formerKeys)
+        _ = try FindingsRefresher(rules: home.rules).refresh(db, store: &store, touched: touched, formerKeys: formerKeys, deciding: number)
         var broken = try brokenByTheResult()
         if let watched { broken.formUnion(try Self.errors(db, store.scope, row.form, watched.row).subtracting(watched.errorsBefore)) }
         guard broken.isEmpty || verdict.explanation != nil || kind == "undo" else {

@@ -20,7 +20,12 @@ extension Ruling {
             guard entry["closed_at"] as Int64? == nil else {
                 throw Failure(.refused, "Case \(number) was closed since it was returned.", next: "Nothing was changed.")
             }
-            try db.execute(sql: "UPDATE zz_case SET returned = NULL, version = version + 1 WHERE number = ?", arguments: [number])
+            // A later question stands: its record is the position after the decision's own.
+            try db.execute(
+                sql: """
+                    UPDATE zz_case SET version = version + 1, returned = (SELECT max(position) + 1 FROM zz_decision
+                      WHERE number = ?1 AND kind = 'return' AND undone_by IS NULL AND decision <> ?2) WHERE number = ?1
+                    """, arguments: [number, decision["decision"] as Int64])
         case "apply":
             try undoApply(decision)
         case _ where entry["kind"] as String == RuleCase.kind:
@@ -33,14 +38,17 @@ extension Ruling {
     /// The value or life that was decided is open again, and the cases that went with it.
     mutating func reopen(_ decision: Row) throws {
         let cell = group.map { row.cells[$0] } ?? row.lifeCell
-        guard cell.written.rawValue == decision["position"] as Int64 else { throw writtenAgain(decision, cell) }
+        guard cell.written.rawValue == decision["position"] as Int64 else {
+            let isSame = group.map { ValuesJSON.encode(row.groupValues($0)) == decision["value"] as String } ?? false
+            throw isSame ? askedAgain(decision) : writtenAgain(decision, cell)
+        }
         // The case shows what was decided, among what others have written meanwhile: that must not go with an undo.
         if let later = group.map({ row.cases[$0] }) ?? row.rowCase, later.number != number { throw isDisputed(decision, later) }
         var stamps = store.stamps
         let open = OpenCase(number: number, candidates: try CaseStore.candidates(db, number: number, stamps: &stamps))
         row.reopen(group, open, by: by, at: takePosition())
         if group == nil { try reopenCells(closedBy: decision["record"], &stamps) }
-        value = decision["before"]
+        value = group.map { ValuesJSON.encode(row.groupValues($0)) } ?? decision["before"]
         try save(row)
         try reopenCase()
     }
@@ -49,6 +57,13 @@ extension Ruling {
         Failure(
             .refused, "What decision \(decision["decision"] as Int64) wrote is disputed: case \(later.number ?? 0) is open.",
             next: "Nothing was changed; decide on that case, it has what was written since.")
+    }
+
+    /// A policy let the value stand against another since: that is asked about by itself.
+    func askedAgain(_ decision: Row) -> Failure {
+        Failure(
+            .refused, "What decision \(decision["decision"] as Int64) wrote was kept since against another value that came.",
+            next: "Nothing was changed; answer what is asked about it now, or correct the value with an ordinary write.")
     }
 
     func writtenAgain(_ decision: Row, _ cell: Cell) -> Failure {
@@ -77,9 +92,11 @@ extension Ruling {
         else { throw Failure(.damaged, "The other row of case \(number) is gone.", next: "Run `zzsync hub status`.") }
         var (survivor, gone) = row.id < other.id ? (row, other) : (other, row)
         let position: Int64 = decision["position"]
-        guard gone.life == .dead, survivor.cells.allSatisfy({ $0.written.rawValue <= position + 1 }) else {
+        guard gone.life == .dead, survivor.life == .alive, (survivor.cells + [survivor.lifeCell]).allSatisfy({ $0.written.rawValue <= position + 1 })
+        else {
             throw Failure(
-                .refused, "The merged row was written again since.", next: "Nothing was changed; add the other row again at the school.")
+                .refused, "The merged row was \(survivor.life == .alive ? "written again" : "deleted") since.",
+                next: "Nothing was changed; add the other row again at the school.")
         }
         let old = ValuesJSON.decode(decision["before"])
         survivor.position = takePosition()

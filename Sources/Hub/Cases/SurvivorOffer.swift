@@ -12,7 +12,8 @@ struct SurvivorOffer {
 
     /// - Returns: nil when the row was never merged away, or its survivor is not there to take the edit.
     static func find(_ db: Database, _ row: MergeRow, store: inout SQLiteScopeStore) throws -> SurvivorOffer? {
-        guard row.life == .alive, row.rowCase != nil else { return nil }
+        // Of a cell that is disputed itself nobody knows yet which edit to apply.
+        guard row.life == .alive, row.rowCase != nil, row.cases.isEmpty else { return nil }
         let table = SystemForms.decision.table
         let merged = try Row.fetchOne(
             db.cachedStatement(
@@ -54,6 +55,9 @@ package struct SurvivorView: Codable, Sendable {
 extension Ruling {
     /// Writes the late edit to the survivor and lets the row go.
     mutating func applyToSurvivor() throws -> (kind: String, taken: String) {
+        if let open = row.cases.values.compactMap(\.number).min() {
+            throw Failure(.refused, "The row of case \(number) has another open case: \(open).", next: "Decide that case first.")
+        }
         guard let offer = try SurvivorOffer.find(db, row, store: &store) else {
             throw Failure(
                 .refused, "The row of case \(number) was not merged into another that could take the edit.", next: "Take one of its candidates.")

@@ -3,11 +3,14 @@
 //
 // Two designs: a decision names the positions at which its operator saw the row (exact; and every list, workbook and script had to carry
 // them), or the write makes the case another version of itself. The second: `--version` and the workbook's column say what they always did.
+// A decision on another case of the row is such a write: the operator beside has not seen it.
 
 import GRDB
 import Shared
 
 struct WholeRowCases {
+    static let kinds = ["life", "twins", "rule"]
+    private static let kindList = kinds.map { "'\($0)'" }.joined(separator: ", ")
     private let db: Database
     private var numbers: [TouchedRow: [Int64]] = [:]
 
@@ -23,7 +26,7 @@ struct WholeRowCases {
         let open = try Row.fetchAll(
             db.cachedStatement(
                 sql: """
-                    SELECT number, form, id, other_id FROM zz_case WHERE scope = ?1 AND closed_at IS NULL AND kind IN ('life', 'twins', 'rule')
+                    SELECT number, form, id, other_id FROM zz_case WHERE scope = ?1 AND closed_at IS NULL AND kind IN (\(Self.kindList))
                     UNION ALL SELECT number, form, other_id, NULL FROM zz_case WHERE other_scope = ?1 AND scope <> ?1 AND closed_at IS NULL
                     """),
             arguments: [scope.key])
@@ -32,6 +35,25 @@ struct WholeRowCases {
                 numbers[TouchedRow(form: entry["form"], row: RowID(id)), default: []].append(entry["number"])
             }
         }
+    }
+
+    /// An operator's decision has moved rows: what else is asked about them is not what another operator saw.
+    ///
+    /// - Parameter deciding: the case that was decided.
+    static func note(_ db: Database, _ scope: ScopeID, moved rows: [(form: FormNumber, row: RowID)], deciding: Int64) throws {
+        for (form, row) in rows {
+            for place in ["scope = ?1 AND form = ?2 AND id = ?3", "other_scope = ?1 AND other_id = ?3 AND form = ?2"] {
+                try db.cachedStatement(
+                    sql: "UPDATE zz_case SET version = version + 1 WHERE \(place) AND closed_at IS NULL AND kind IN (\(kindList)) AND number <> ?4"
+                ).execute(arguments: [scope.key, form, row.rawValue, deciding])
+            }
+        }
+    }
+
+    /// Whether a case about a whole row has the version of a view.
+    static func isAsSeen(_ db: Database, _ view: CaseView) throws -> Bool {
+        guard kinds.contains(view.kind) else { return false }
+        return try Int.fetchOne(db.cachedStatement(sql: "SELECT version FROM zz_case WHERE number = ?"), arguments: [view.number]) == view.version
     }
 
     /// Rows have moved, by another hand than that of an operator of this hub who decides.

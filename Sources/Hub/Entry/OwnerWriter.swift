@@ -286,17 +286,23 @@ private struct ScopeBatch {
         try PolicyJournal.write(db, home, rulings, store: &store)
         try judge(&report)
         try ClaimKeeper(home: home).update(db, scope: store.scope)
+        let added: StatementArguments = [
+            store.scope.key, form.number, "[" + touched.filter(\.isNew).map(\.row.description).joined(separator: ",") + "]",
+        ]
         // The smaller id survives: of an equal pair, one is dead now.
-        let dead = try Int.fetchOne(
+        report.twinsMerged += try Int.fetchOne(
             db,
             sql: """
                 SELECT count(*) FROM zz_case WHERE kind = 'twins' AND scope = ?1 AND form = ?2 AND closed_at IS NOT NULL
                   AND (id IN (SELECT value FROM json_each(?3)) OR other_id IN (SELECT value FROM json_each(?3)))
-                """,
-            arguments: [
-                store.scope.key, form.number, "[" + touched.filter(\.isNew).map(\.row.description).joined(separator: ",") + "]",
-            ])
-        report.twinsMerged += dead ?? 0
+                """, arguments: added)!
+        // Those of this school were counted as they were added.
+        report.twins += try Int.fetchOne(
+            db,
+            sql: """
+                SELECT count(*) FROM zz_case WHERE kind = 'twins' AND form = ?2 AND closed_at IS NULL AND scope <> other_scope
+                  AND ((scope = ?1 AND id IN (SELECT value FROM json_each(?3))) OR (other_scope = ?1 AND other_id IN (SELECT value FROM json_each(?3))))
+                """, arguments: added)!
     }
 
     /// What the refreshed findings say of the rows.

@@ -18,8 +18,27 @@ struct LogPager {
     func page(_ db: Database, scope: ScopeID, after: Position, bytesMax: Int) throws -> SegmentBody? {
         var store = try SQLiteScopeStore(db, scope: scope)
         guard store.logEnd > after else { return nil }
+        var limit = bytesMax
+        while true {
+            let span = try span(db, scope, after: after, bytesMax: limit)
+            if let changes = try changes(span, after: after, store: &store, bytesMax: span.isOne ? .max : 2 * bytesMax) {
+                return try page(db, scope, changes, after: after, upTo: span.upTo, store.logEnd)
+            }
+            // Heavier than it looked: fewer transactions, in the end one, which is shown whole.
+            limit /= 4
+        }
+    }
+
+    /// Rows that some transactions of the log moved.
+    private struct Span {
         var rows: [FormNumber: Set<RowID>] = [:]
-        var upTo = after
+        var upTo: Position
+        /// Nothing smaller can be shown.
+        var isOne = true
+    }
+
+    private func span(_ db: Database, _ scope: ScopeID, after: Position, bytesMax: Int) throws -> Span {
+        var span = Span(upTo: after)
         var estimate = 0
         let extents = try Row.fetchCursor(
             db.cachedStatement(sql: "SELECT last, rows FROM zz_extent WHERE scope = ? AND last > ? ORDER BY last"),
@@ -28,12 +47,20 @@ struct LogPager {
             let moved = try ExtentRows.unpack(Array(extent["rows"] as Data))
             // A row of a form weighs about as much as its columns; the exact size is known only after encoding.
             estimate += moved.reduce(0) { $0 + 12 * (catalogue[number: $1.form]?.fields.count ?? 1) }
-            if upTo > after && estimate > bytesMax { break }
-            for (form, row) in moved { rows[form, default: []].insert(row) }
-            upTo = Position(extent["last"])
+            if span.upTo > after {
+                if estimate > bytesMax { break }
+                span.isOne = false
+            }
+            for (form, row) in moved { span.rows[form, default: []].insert(row) }
+            span.upTo = Position(extent["last"])
         }
+        return span
+    }
+
+    /// - Returns: nil when they weigh more than `bytesMax`.
+    private func changes(_ span: Span, after: Position, store: inout SQLiteScopeStore, bytesMax: Int) throws -> SegmentBody? {
         var builder = SegmentBuilder()
-        for (number, ids) in rows.sorted(by: { $0.key < $1.key }) {
+        for (number, ids) in span.rows.sorted(by: { $0.key < $1.key }) {
             guard let form = catalogue[number: number] else { continue }
             let ids = ids.sorted()
             // In pieces: a loaded row is ten times its part of the page, and three pages may be made at a time.
@@ -41,14 +68,21 @@ struct LogPager {
                 let piece = Array(ids[start..<min(start + Self.rowsAtOnce, ids.count)])
                 let loaded = try store.load(form, piece)
                 for id in piece {
-                    if let row = loaded[id] { add(row, after: after, upTo: upTo, to: &builder) }
+                    if let row = loaded[id] { add(row, after: after, upTo: span.upTo, to: &builder) }
                 }
+                if builder.rawBytes > bytesMax { return nil }
             }
         }
-        var body = builder.take() ?? SegmentBody()
+        return builder.take() ?? SegmentBody()
+    }
+
+    private func page(
+        _ db: Database, _ scope: ScopeID, _ changes: SegmentBody, after: Position, upTo: Position, _ logEnd: Position
+    ) throws -> SegmentBody {
+        var body = changes
         let merged = try merged(db, scope: scope, upTo: upTo)
         body.page = LogPageInfo(
-            after: after, upTo: upTo, logEnd: store.logEnd, merged: merged,
+            after: after, upTo: upTo, logEnd: logEnd, merged: merged,
             quarantined: try QuarantinedSeqs(db, inbox, scope: scope, upTo: upTo).ranges(ofAllAnd: merged.keys))
         return body
     }

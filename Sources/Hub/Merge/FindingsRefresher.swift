@@ -9,11 +9,13 @@ import Shared
 struct FindingsRefresher {
     let rules: RuleEngine
 
-    /// - Parameter formerKeys: natural keys that rows of a form had before they moved: rows may still refer to them.
+    /// - Parameters:
+    ///   - formerKeys: natural keys that rows of a form had before they moved: rows may still refer to them.
+    ///   - deciding: the case that is being decided, where one is.
     /// - Returns: rows with findings now, counted.
     func refresh(
         _ db: Database, store: inout some ScopeStore, touched: [(form: FormNumber, row: RowID)],
-        formerKeys: [FormNumber: Set<String>] = [:]
+        formerKeys: [FormNumber: Set<String>] = [:], deciding: Int64? = nil
     ) throws -> Int {
         var rows: [FormNumber: [RowID]] = [:]
         for (form, row) in touched { rows[form, default: []].append(row) }
@@ -24,7 +26,7 @@ struct FindingsRefresher {
             }
         }
         rows = rows.mapValues(Self.onceEach)
-        try PolicyJournal.closeAgreed(db, rules.catalogue, store: &store, moved: touched)
+        try PolicyJournal.follow(db, rules.catalogue, store: &store, moved: touched, deciding: deciding)
         var broken = 0
         for (number, ids) in rows.sorted(by: { $0.key < $1.key }) {
             guard let form = rules.catalogue[number: number] else { continue }

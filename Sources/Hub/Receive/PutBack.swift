@@ -56,7 +56,12 @@ extension HubHome {
     }
 
     /// Whether the database knows less than what was merged or shown from it, or not even who has sent what lies in the inbox.
+    ///
+    /// The inbox is read first: it notes what the database has already, so that a server that merges between the two reads has only
+    /// more in the database. The other way round every look at a busy hub took it for one that was put back.
     func isBehindInbox() throws -> Bool {
+        let (served, chains, begun) = (try inbox.served(), try inbox.chains(), try inbox.epoch())
+        KillPoint.reach("open.look", in: directory)
         let (ends, sites, epoch) = try look { db in
             (
                 Dictionary(
@@ -67,12 +72,12 @@ extension HubHome {
                 Int(try Meta.integer(db, "epoch") ?? 1)
             )
         }
-        if try inbox.epoch() > epoch { return true }
+        if begun > epoch { return true }
         // A school or a site that came after the copy is unknown altogether, until it comes again; an epoch that was begun since knows that.
         // Whoever sends is enrolled first: a site that is not, was, even where nothing of it has been merged or shown yet.
         func isForgotten(_ scope: ScopeID, _ site: SiteID) -> Bool { ends[scope] == nil || !sites.contains(site) }
-        if try inbox.chains().contains(where: { try isForgotten($0.scope, $0.site) && inbox.hasUnasked($0.scope, $0.site) }) { return true }
-        return try inbox.served().contains { scope, position in ends[scope].map { position > $0 } ?? (position.epoch >= epoch) }
+        if try chains.contains(where: { try isForgotten($0.scope, $0.site) && inbox.hasUnasked($0.scope, $0.site) }) { return true }
+        return served.contains { scope, position in ends[scope].map { position > $0 } ?? (position.epoch >= epoch) }
     }
 }
 

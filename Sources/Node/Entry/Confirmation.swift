@@ -47,11 +47,12 @@ extension NodeHome {
         }
     }
 
-    /// Returns that nobody has taken back and whose case nobody has decided, the newest of each case.
+    /// Returns that nobody has taken back and whose case nobody has decided, the newest of each case. A change request is no decision.
     private func questions(_ db: Database, _ form: Form, _ row: RowID) throws -> [DecisionRecord] {
         let told = try DecisionRecord.list(db, scope: nil, form: form, row: row).filter { !$0.isUndone && $0.kind != "undo" }
         let cases = Dictionary(grouping: told) { [$0.hub, String($0.caseNumber)] }
-        return cases.values.filter { records in records.allSatisfy { $0.kind == "return" } }.compactMap(\.last).sorted { $0.id < $1.id }
+        return cases.values.map { records in records.filter { $0.kind != Policy.owner.rawValue } }
+            .filter { records in records.allSatisfy { $0.kind == "return" } }.compactMap(\.last).sorted { $0.id < $1.id }
     }
 
     private func answer(

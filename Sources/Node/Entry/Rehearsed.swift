@@ -61,7 +61,6 @@ extension NodeHome {
     }
 
     private func shift(_ db: Database, _ form: Form, _ row: RowID, years: Int, days: Int) throws {
-        try EditMarks.gather(db, catalogue)
         try db.execute(
             sql: "UPDATE zz_mark SET time = time + ? WHERE form = ? AND id = ?",
             arguments: [years * 31_556_952 + days * 86_400, form.number, row.rawValue])

@@ -66,7 +66,7 @@ extension NodeHome {
                 let ofFile = try Row.fetchAll(
                     db, sql: "SELECT * FROM zz_staged_error WHERE batch = ? AND of_file = 1", arguments: [batch]
                 ).map(Self.problem)
-                let problems = try ofFile + problemsOf(db, form, rows, update: update, author: author)
+                let problems = try ofFile + problemsOf(db, form, rows, update: update, author: author) + (update ? movedSince(db, form, batch, rows) : [])
                 let errors = Set(problems.filter { $0.level == "error" })
                 guard errors.isEmpty else {
                     let first = errors.min { ($0.line, $0.place) < ($1.line, $1.place) }!
@@ -222,16 +222,15 @@ extension NodeHome {
         _ db: Database, _ form: Form, _ path: String, _ author: String, _ update: Bool, _ rows: [ImportedRow],
         ofFile: [ImportProblem], byRules: [ImportProblem]
     ) throws -> Int64 {
-        let cursor = try Int64.fetchOne(db, sql: "SELECT max(cursor) FROM zz_link") ?? 0
         try db.execute(
             sql: """
-                INSERT INTO zz_batch (form, file, author, staged_at, update_existing, base_cursor, state)
-                VALUES (?, ?, ?, unixepoch(), ?, ?, 'staged')
-                """, arguments: [form.id, path, author, update ? 1 : 0, cursor])
+                INSERT INTO zz_batch (form, file, author, staged_at, update_existing, state)
+                VALUES (?, ?, ?, unixepoch(), ?, 'staged')
+                """, arguments: [form.id, path, author, update ? 1 : 0])
         let batch = db.lastInsertedRowID
         for row in rows {
-            try db.cachedStatement(sql: "INSERT INTO zz_staged_row VALUES (?, ?, ?)").execute(arguments: [
-                batch, row.line, StagedValues.encode(form, row.values),
+            try db.cachedStatement(sql: "INSERT INTO zz_staged_row VALUES (?, ?, ?, ?)").execute(arguments: [
+                batch, row.line, StagedValues.encode(form, row.values), try present(db, form, row).map { StagedValues.encode(form, $0) },
             ])
         }
         for (problem, origin) in ofFile.map({ ($0, 1) }) + byRules.map({ ($0, 0) }) {
@@ -239,6 +238,26 @@ extension NodeHome {
                 arguments: [batch, problem.line, problem.place, problem.message, problem.fix, problem.level, origin])
         }
         return batch
+    }
+
+    /// What stands in the fields that a line writes; nil when no row has its key.
+    private func present(_ db: Database, _ form: Form, _ row: ImportedRow) throws -> [Int: Value]? {
+        guard let key = keyOf(form, row.values), let stored = try find(db, form, key: key) else { return nil }
+        return Dictionary(uniqueKeysWithValues: row.values.keys.map { ($0, stored.values[$0]) })
+    }
+
+    /// What was written between staging and review by somebody whom the workbook's author had not read: it would be written over unseen.
+    private func movedSince(_ db: Database, _ form: Form, _ batch: Int64, _ rows: [ImportedRow]) throws -> [ImportProblem] {
+        let staged = try Row.fetchAll(db, sql: "SELECT line, present FROM zz_staged_row WHERE batch = ?", arguments: [batch])
+        let texts = Dictionary(uniqueKeysWithValues: staged.map { ($0["line"] as Int, $0["present"] as String?) })
+        return try rows.compactMap { row in
+            let then = texts[row.line]?.map { StagedValues.decode(form, $0) }, now = try present(db, form, row)
+            let moved = row.values.keys.sorted().filter { then?[$0] != now?[$0] && row.values[$0] != now?[$0] }
+            guard let first = moved.first, then != nil || now != nil else { return nil }
+            let message = then == nil ? "暂存之后有人添加了这一行" : now == nil ? "暂存之后有人删除了这一行" : "暂存之后有人改过：原为\(then![first]!.shown)，现为\(now![first]!.shown)"
+            return ImportProblem(
+                line: row.line, place: moved.map { form.fields[$0].title }.joined(separator: "、"), message: message, fix: "请核对后重新导入", level: "error")
+        }
     }
 
     private func openBatch(_ db: Database, _ batch: Int64) throws -> (Form, update: Bool) {

@@ -9,7 +9,6 @@ enum StageSchema {
           author TEXT NOT NULL,
           staged_at INT NOT NULL,
           update_existing INT NOT NULL,         -- --update was said
-          base_cursor INT NOT NULL,             -- the parent's log was held up to here when the rows were staged
           state TEXT NOT NULL,                  -- staged | accepted | rejected
           decided_by TEXT,
           decided_at INT
@@ -19,6 +18,7 @@ enum StageSchema {
           batch INT NOT NULL,
           line INT NOT NULL,                    -- row in the workbook, as the spreadsheet program counts
           field_values TEXT NOT NULL,           -- JSON object: column → value as stored
+          present TEXT,                         -- what stood in these columns when the row was staged; NULL: there was no row
           PRIMARY KEY (batch, line)
         ) STRICT, WITHOUT ROWID;
 

@@ -3,7 +3,7 @@
 //
 // Two designs for capture: a log row per change (simple, exact order; 25 times plain SQLite with a row a cell, and it grows
 // with every keystroke), or one mark per touched row with a mask of fields, which the seal turns into a change. The second:
-// it is bounded by the data, costs one more write in the writer's own transaction and is as crash-safe as that. Where it lies: EditMarks.swift.
+// it is bounded by the data, costs one upsert in the writer's own transaction and is as crash-safe as the write. Where it lies: Marks.swift.
 
 import GRDB
 import Shared
@@ -14,8 +14,8 @@ package enum NodeSchema {
 
     package static func create(_ db: Database, _ catalogue: Catalogue) throws {
         try db.execute(sql: UplinkSchema.sql)
+        try db.execute(sql: Mark.table)
         try db.execute(sql: captureTables)
-        try db.execute(sql: EditMarks.table)
         try db.execute(sql: StageSchema.sql)
         for form in catalogue.storedForms {
             try db.execute(sql: table(form))
@@ -29,20 +29,6 @@ package enum NodeSchema {
     }
 
     private static let captureTables = """
-        -- A row inserted or deleted since the last seal, and what was edited before the seal that is under way. fields_low and
-        -- fields_high are masks of field numbers 1-63 and 64-126, NULL: every field; life: 0 edited, 1 inserted, 2 deleted;
-        -- author NULL: another program.
-        CREATE TABLE zz_mark (
-          form INT NOT NULL,
-          id INT NOT NULL,
-          fields_low INT,
-          fields_high INT,
-          life INT NOT NULL,
-          author TEXT,
-          time INT NOT NULL,
-          PRIMARY KEY (form, id)
-        ) STRICT, WITHOUT ROWID;
-
         -- Who writes: set by zzsync's own writers in their transaction and cleared before it ends.
         CREATE TABLE zz_author (
           one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -79,10 +65,10 @@ package enum NodeSchema {
     }
 
     static func table(_ form: Form) -> String {
-        let columns = (form.fields.map { "\($0.id) \($0.sqlType)" } + EditMarks.columns).map { ",\n  \($0)" }.joined()
+        let columns = form.fields.map { ",\n  \($0.id) \($0.sqlType)" }.joined()
         return """
             CREATE TABLE \(form.table) (
-              id INT PRIMARY KEY NOT NULL DEFAULT (random())\(columns)
+              id INT PRIMARY KEY NOT NULL DEFAULT (random() & \(Int64.max))\(columns)
             ) STRICT, WITHOUT ROWID
             """
     }
@@ -154,23 +140,13 @@ package enum NodeSchema {
         ]
     }
 
-    /// An insert's or a delete's mark.
-    private static func mark(_ form: Form, _ id: String, _ life: Life) -> String {
-        """
-          INSERT INTO zz_mark (form, id, life, author, time)
-          VALUES (\(form.number), \(id), \(life.rawValue), (SELECT name FROM zz_author), unixepoch())
-          ON CONFLICT (form, id) DO UPDATE SET fields_low = NULL, fields_high = NULL, life = excluded.life, author = excluded.author,
-            time = excluded.time;
-        """
-    }
-
     static func triggers(_ form: Form) -> [Trigger] {
         if SystemForms.isSystem(form.number) { return SystemForms.isSchools(form.number) ? recordTriggers(form) : guards(form) }
         let delete = Trigger(
             name: "zz_delete_\(form.table)",
             sql: """
                 CREATE TRIGGER zz_delete_\(form.table) AFTER DELETE ON \(form.table) BEGIN
-                \(mark(form, "OLD.id", .dead))
+                \(Mark.ofLife(form, "OLD.id", .dead))
                 END
                 """)
         let fixedID = Trigger(
@@ -188,7 +164,7 @@ package enum NodeSchema {
             name: "zz_insert_\(form.table)",
             sql: """
                 CREATE TRIGGER zz_insert_\(form.table) AFTER INSERT ON \(form.table) BEGIN
-                \(mark(form, "NEW.id", .alive))
+                \(Mark.ofLife(form, "NEW.id", .alive))
                 END
                 """)
     }
@@ -201,11 +177,11 @@ package enum NodeSchema {
         stride(from: 0, to: form.fields.count, by: updateFields).map { start in
             let fields = form.fields[start..<min(start + updateFields, form.fields.count)]
             // Parentheses around each shift: in SQLite << and | have one precedence.
-            func changed(_ numbers: ClosedRange<Int>) -> String? {
+            func changed(_ numbers: ClosedRange<Int>) -> String {
                 let bits = fields.filter { numbers.contains($0.number) }.map {
                     "((OLD.\($0.id) IS NOT NEW.\($0.id)) << \($0.number - numbers.lowerBound))"
                 }
-                return bits.isEmpty ? nil : bits.joined(separator: " | ")
+                return bits.isEmpty ? "0" : bits.joined(separator: " | ")
             }
             let name = "zz_update_\(form.table)_\(fields[start].number)"
             return Trigger(
@@ -213,7 +189,7 @@ package enum NodeSchema {
                 sql: """
                     CREATE TRIGGER \(name) AFTER UPDATE OF \(fields.map(\.id).joined(separator: ", ")) ON \(form.table)
                     WHEN \(fields.map { "OLD.\($0.id) IS NOT NEW.\($0.id)" }.joined(separator: " OR ")) BEGIN
-                    \(EditMarks.action(form, low: changed(1...63), high: changed(64...126)))
+                    \(Mark.ofEdit(form, low: changed(1...63), high: changed(64...126)))
                     END
                     """)
         }
@@ -239,7 +215,7 @@ package enum NodeSchema {
     package static func faults(_ db: Database, _ catalogue: Catalogue) throws -> [String] {
         let found = try Row.fetchAll(db, sql: "SELECT name, sql FROM sqlite_schema WHERE type IN ('table', 'trigger', 'view')")
         let sql = Dictionary(found.map { ($0["name"] as String, $0["sql"] as String? ?? "") }, uniquingKeysWith: { a, _ in a })
-        let own = [UplinkSchema.sql, captureTables, EditMarks.table, StageSchema.sql].flatMap { $0.matches(of: /CREATE TABLE (\w+)/).map(\.1) }
+        let own = [UplinkSchema.sql, Mark.table, captureTables, StageSchema.sql].flatMap { $0.matches(of: /CREATE TABLE (\w+)/).map(\.1) }
         var faults = own.filter { sql[String($0)] == nil }.map { "Table \($0) is missing." }
         for form in catalogue.storedForms {
             if sql[form.table] == nil {
@@ -247,9 +223,8 @@ package enum NodeSchema {
                 continue
             }
             let columns = try Set(String.fetchAll(db, sql: "SELECT name FROM pragma_table_info(?)", arguments: [form.table]))
-            let own = form.fields.map(\.id) + EditMarks.columns.map { String($0.prefix { $0 != " " }) }
-            if let gone = own.first(where: { !columns.contains($0) }) {
-                faults.append("Table \(form.table) (\(form.path)) lacks column \(gone).")
+            if let gone = form.fields.first(where: { !columns.contains($0.id) }) {
+                faults.append("Table \(form.table) (\(form.path)) lacks column \(gone.id).")
             }
             if sql[form.path] == nil { faults.append("View \(form.path) is missing.") }
             for trigger in triggers(form) where sql[trigger.name] != trigger.sql {
@@ -263,8 +238,8 @@ package enum NodeSchema {
 
     /// Puts dropped triggers back and marks every row of their forms, so that nothing written meanwhile is lost.
     ///
-    /// Marking a row that nobody changed costs a few bytes on the wire and merges as equal; rows deleted meanwhile cannot be
-    /// known here, and come back with the next full pull.
+    /// Marking a row that nobody changed costs a few bytes on the wire and merges as equal; where another site wrote since the last pull
+    /// the row's older values come as edits, and are asked about. Rows deleted meanwhile cannot be known here: they live on at the hub.
     package static func repairTriggers(_ db: Database, _ catalogue: Catalogue) throws -> [String] {
         var repaired: [String] = []
         let present = Set(try String.fetchAll(db, sql: "SELECT name || sql FROM sqlite_schema WHERE type = 'trigger'"))
@@ -290,7 +265,8 @@ package enum NodeSchema {
                     ON CONFLICT (form, id) DO UPDATE SET fields_low = NULL, fields_high = NULL
                     """)
             repaired.append(
-                "Capture of \(form.path) was restored (\(broken.map(\.name).joined(separator: ", "))); its rows go up again whole.")
+                "Capture of \(form.path) was restored (\(broken.map(\.name).joined(separator: ", "))); its rows go up again whole. "
+                    + "What others wrote since the last sync is asked about; what was deleted meanwhile lives on at the hub: delete it there again.")
         }
         return repaired
     }

@@ -12,8 +12,6 @@ enum NodeSwitch {
     ) throws -> String? {
         guard let change = try CatalogueSwitch(db, versions), let was = try CatalogueVersions.present(db).flatMap({ try versions.version(db, $0) })
         else { return nil }
-        // A table that is made anew keeps the fields alone.
-        try EditMarks.gather(db, was)
         try seal(was)
         // Views and triggers name columns: all are made anew.
         for entry in try Row.fetchAll(db, sql: "SELECT type, name FROM sqlite_schema WHERE type = 'view' OR (type = 'trigger' AND name LIKE 'zz\\_%' ESCAPE '\\')") {

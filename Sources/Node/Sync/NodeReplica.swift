@@ -30,13 +30,12 @@ package final class NodeReplica: ChildReplica {
     // MARK: seal
 
     package func hasUnsealed(_ db: Database, scope: ScopeID) throws -> Bool {
-        try EditMarks.any(db)
+        try Mark.any(db)
     }
 
     /// Turns every mark into a change of the outbox, whole groups, and clears the marks. Call in a write transaction.
     package func seal(_ db: Database, scope: ScopeID, now: Int64) throws -> SealSummary {
         guard try hasUnsealed(db, scope: scope) else { return SealSummary() }
-        try EditMarks.gather(db, catalogue)
         var sealer = try Sealer(
             db, scope: scope, site: keys.site, key: keys.signing, catalogue: catalogue, now: now)
         for form in catalogue.storedForms { try seal(db, form, into: &sealer) }

@@ -58,7 +58,7 @@ extension NodeHome {
                 }
                 return NodeStatus(
                     school: school, scope: scope?.description, site: site, hub: parent.map { "\($0.hubName) \($0.url)" },
-                    pendingRows: try EditMarks.count(db, catalogue), outboxSegments: outbox["n"],
+                    pendingRows: try Int.fetchOne(db, sql: "SELECT count(*) FROM zz_mark")!, outboxSegments: outbox["n"],
                     outboxBytes: outbox["size"], cursor: link?.cursor.rawValue ?? 0, sealedSeq: link?.sealed.rawValue ?? 0,
                     receivedSeq: link?.received.rawValue ?? 0, mergedSeq: link?.merged.rawValue ?? 0,
                     lastSync: link?.lastSync, openCases: try Int.fetchOne(db, sql: "SELECT count(*) FROM zz_disputed")!,
@@ -76,7 +76,7 @@ extension NodeHome {
                 var steps: [TraceStep] = []
                 let scope = try Self.scope(db)
                 let link = try scope.flatMap { try ScopeLink.load(db, $0) }
-                if let mark = try EditMarks.mark(db, form, row) {
+                if let mark = try Mark(db, form, row) {
                     let titles = form.fields.filter { mark.fields.contains($0.number) }.map(\.title).joined(separator: "、")
                     let what = ["edited: \(titles)", "added", "deleted"][mark.life]
                     steps.append(TraceStep(step: "typed", detail: "\(what), by \(mark.author) at \(shownTime(mark.time)); not sent yet"))

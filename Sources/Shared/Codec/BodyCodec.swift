@@ -37,9 +37,8 @@ package enum BodyCodec {
         for form in body.forms {
             encodeForm(form, isPage: body.page != nil, predictors, into: &out, &cuts, &predicted)
         }
-        guard out.count <= Limits.segmentRawBytesHardMax else {
-            throw .overLimit(what: "raw bytes", value: out.count, limit: Limits.segmentRawBytesHardMax, at: 0)
-        }
+        let rawBytesMax = body.page == nil ? Limits.segmentRawBytesHardMax : Limits.pageRawBytesHardMax
+        guard out.count <= rawBytesMax else { throw .overLimit(what: "raw bytes", value: out.count, limit: rawBytesMax, at: 0) }
         return Encoded(bytes: out.bytes, cuts: cuts.finished(count: out.count), predicted: predicted)
     }
 
@@ -169,7 +168,7 @@ package enum BodyCodec {
         for stamp in body.stamps { try limit("author bytes", stamp.author.utf8.count, Limits.textBytesMax) }
         // A dictionary's entries are counted beside its texts, hence half of what a decoder takes.
         let textBytes = body.forms.reduce(0) { $1.columns.reduce($0) { $0 + $1.bytes.count } }
-        try limit("text bytes", textBytes, Limits.segmentTextBytesMax / 2)
+        try limit("text bytes", textBytes, (body.page == nil ? Limits.segmentTextBytesMax : Limits.pageTextBytesMax) / 2)
         for form in body.forms { try check(form, stamps: body.stamps.count, isPage: body.page != nil) }
     }
 

@@ -19,6 +19,7 @@ extension BodyCodec {
         var parsed = Parsed()
         let flags = try reader.byte("body flags")
         let isPage = flags & hasPage != 0
+        if isPage { parsed.budget = DecodeBudget(textBytesMax: Limits.pageTextBytesMax) }
         guard flags & ~(isPage ? hasPage | hasChains | hasQuarantined : 0) == 0 else { throw .outOfRange(what: "body flags", value: Int(flags), at: 0) }
         parsed.body.stamps = try decodeStamps(from: &reader, budget: &parsed.budget)
         if isPage {

@@ -67,7 +67,7 @@ package enum CodecError: Error, Equatable, CustomStringConvertible {
             "The zstd frame at byte \(at) cannot be read: \(reason). Fetch the segment again."
         case .bomb(let raw, let compressed, let ratio, let at):
             "The zstd frame at byte \(at) turns \(compressed) bytes into \(raw) or more, limit "
-                + "\(Limits.segmentRawBytesHardMax) bytes and \(ratio) to 1. Refuse its sender."
+                + "\(Limits.segmentRawBytesHardMax) bytes (a log page \(Limits.pageRawBytesHardMax)) and \(ratio) to 1. Refuse its sender."
         }
     }
 }

@@ -4,21 +4,27 @@ package enum Limits {
     /// Uncompressed body that a builder aims at (`SegmentSizer`). Small enough to be re-sent over a bad line, large
     /// enough that the compressor has seen what it will ever see.
     package static let segmentRawBytesMax = 1 << 20
-    /// Uncompressed body that a decoder accepts. Log pages end where a merge transaction ended, so they may be larger
-    /// than a builder's aim.
+    /// Uncompressed body that a decoder accepts.
     package static let segmentRawBytesHardMax = 4 << 20
+    /// The same of a log page. It ends where a merge transaction ended, and a segment of few cells may have it show as many whole rows:
+    /// `segmentChangesAim` of 2,000 bytes.
+    package static let pageRawBytesHardMax = 32 << 20
     /// Compressed body that a decoder accepts: what zstd makes at worst of `segmentRawBytesHardMax` random bytes.
     package static let segmentBodyBytesMax = segmentRawBytesHardMax + 64 << 10
+    package static let pageBodyBytesMax = pageRawBytesHardMax + 1 << 20
     /// Uncompressed by compressed bytes, asked only of bodies above `segmentRawBytesMax`: below it an inflated body
     /// costs no more than any honest one, and a column of equal values honestly reaches 10,000.
     package static let segmentRatioMax = 1_024
     /// Row changes in a segment; a 1 MiB body of deletes that differ by one has fewer.
     package static let segmentChangesMax = 1 << 18
+    /// Row changes that a builder aims at: what they touch may be shown whole, in one page.
+    package static let segmentChangesAim = 1 << 14
     /// Changes × fields over all forms, absent cells included: 13 bytes each in memory, 52 MiB at most.
     package static let segmentCellsMax = 1 << 22
     /// Bytes of all decoded texts. Dictionary and shared prefixes expand after zstd has, so the raw cap does not bound
     /// them.
     package static let segmentTextBytesMax = 32 << 20
+    package static let pageTextBytesMax = 2 * pageRawBytesHardMax
     /// Bytes of one text: a field is a line of a form, not a document. Kept far above what any form allows.
     package static let textBytesMax = 1 << 20
     /// Forms in one segment; the catalogue has about 120.
@@ -56,7 +62,7 @@ package struct SegmentSizer: Sendable {
     package var rawBytes: Int { bytes }
     /// No further change should be added. One that is larger than a segment alone still goes, alone.
     package var isFull: Bool {
-        bytes >= Limits.segmentRawBytesMax || changes >= Limits.segmentChangesMax / 2
+        bytes >= Limits.segmentRawBytesMax || changes >= Limits.segmentChangesAim
             || cells >= Limits.segmentCellsMax / 2
     }
 }

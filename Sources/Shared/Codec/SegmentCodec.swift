@@ -40,7 +40,7 @@ package enum SegmentCodec {
     ) throws(CodecError) -> SealedSegment {
         let raw = try BodyCodec.encode(body, predictors: predictors)
         let frame = try ZstdFrame.compress(raw.bytes, level: level, cuts: raw.cuts)
-        try ZstdFrame.checkSize(rawLength: raw.bytes.count, bodyLength: frame.count, at: 0)
+        try ZstdFrame.checkSize(rawLength: raw.bytes.count, rawBytesMax: kind.rawBytesMax, bodyLength: frame.count, at: 0)
         let header = SegmentHeader(
             kind: kind, scope: scope, site: site, firstSeq: firstSeq, lastSeq: lastSeq, cursor: cursor, epoch: epoch,
             rawLength: raw.bytes.count, bodyLength: frame.count, previousHash: previousHash,
@@ -137,7 +137,7 @@ package enum SegmentCodec {
     private static func inflate(_ segment: VerifiedSegment) throws(CodecError) -> [UInt8] {
         let header = segment.header
         let raw = try ZstdFrame.decompress(
-            segment.bytes[SegmentHeader.byteCount...], rawLength: header.rawLength, at: SegmentHeader.byteCount)
+            segment.bytes[SegmentHeader.byteCount...], rawLength: header.rawLength, rawBytesMax: header.kind.rawBytesMax, at: SegmentHeader.byteCount)
         guard ContentHash(of: raw) == header.valuesDigest else {
             throw .badValuesDigest(at: SegmentHeader.valuesDigestOffset)
         }

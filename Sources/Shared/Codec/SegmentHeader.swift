@@ -7,6 +7,8 @@ package struct SegmentHeader: Hashable, Sendable {
         case changes = 1
         /// A page of a hub's log on its way down.
         case logPage = 2
+
+        package var rawBytesMax: Int { self == .changes ? Limits.segmentRawBytesHardMax : Limits.pageRawBytesHardMax }
     }
 
     package static let magic = Array("ZZS1".utf8)
@@ -111,9 +113,10 @@ extension SegmentHeader {
         guard cursor >= .none else { throw .outOfRange(what: "cursor", value: Int(cursor.rawValue), at: 40) }
         // What a position has room for.
         guard epoch >= 0, epoch < 1 << 23 else { throw .outOfRange(what: "epoch", value: epoch, at: 48) }
-        guard bodyLength <= Limits.segmentBodyBytesMax else {
-            throw .overLimit(what: "body length", value: bodyLength, limit: Limits.segmentBodyBytesMax, at: 56)
+        let bodyBytesMax = kind == .changes ? Limits.segmentBodyBytesMax : Limits.pageBodyBytesMax
+        guard bodyLength <= bodyBytesMax else {
+            throw .overLimit(what: "body length", value: bodyLength, limit: bodyBytesMax, at: 56)
         }
-        try ZstdFrame.checkSize(rawLength: rawLength, bodyLength: bodyLength, at: 52)
+        try ZstdFrame.checkSize(rawLength: rawLength, rawBytesMax: kind.rawBytesMax, bodyLength: bodyLength, at: 52)
     }
 }

@@ -60,7 +60,7 @@ extension TextCodec {
     private static func decodeTerminated(
         _ count: Int, from reader: inout ByteReader, budget: inout DecodeBudget
     ) throws(CodecError) -> TextList {
-        let total = try reader.count("text bytes", limit: Limits.segmentTextBytesMax)
+        let total = try reader.count("text bytes", limit: budget.textBytes)
         let range = try reader.take(total, "texts")
         guard total >= count else {
             throw .inconsistent(what: "text bytes", found: total, expected: count, at: range.lowerBound)

@@ -139,7 +139,13 @@ struct TextList {
 /// What is left of the limits that one segment's columns share; taken before memory is.
 struct DecodeBudget {
     var cells = Limits.segmentCellsMax
-    var textBytes = Limits.segmentTextBytesMax
+    private let textBytesMax: Int
+    private(set) var textBytes: Int
+
+    init(textBytesMax: Int = Limits.segmentTextBytesMax) {
+        self.textBytesMax = textBytesMax
+        textBytes = textBytesMax
+    }
 
     mutating func take(cells count: Int, at: Int) throws(CodecError) {
         guard count <= cells else {
@@ -151,8 +157,7 @@ struct DecodeBudget {
     mutating func take(textBytes count: Int, at: Int) throws(CodecError) {
         guard count <= textBytes else {
             throw .overLimit(
-                what: "text bytes", value: Limits.segmentTextBytesMax - textBytes + count,
-                limit: Limits.segmentTextBytesMax, at: at)
+                what: "text bytes", value: textBytesMax - textBytes + count, limit: textBytesMax, at: at)
         }
         textBytes -= count
     }

@@ -50,8 +50,10 @@ package enum ZstdFrame {
     ///
     /// All is known before memory is taken: the frame must declare `rawLength` itself, and that is within the limits.
     /// - Parameter at: where the frame begins, for the errors.
-    package static func decompress(_ frame: ArraySlice<UInt8>, rawLength: Int, at: Int) throws(CodecError) -> [UInt8] {
-        try checkSize(rawLength: rawLength, bodyLength: frame.count, at: at)
+    package static func decompress(
+        _ frame: ArraySlice<UInt8>, rawLength: Int, rawBytesMax: Int = Limits.segmentRawBytesHardMax, at: Int
+    ) throws(CodecError) -> [UInt8] {
+        try checkSize(rawLength: rawLength, rawBytesMax: rawBytesMax, bodyLength: frame.count, at: at)
         let needsDictionary = try checkHead(frame, rawLength: rawLength, at: at)
         guard let context = ZSTD_createDCtx() else { throw .badFrame(reason: "no memory to inflate", at: at) }
         defer { ZSTD_freeDCtx(context) }
@@ -76,9 +78,9 @@ package enum ZstdFrame {
     }
 
     /// The sizes that a header declares, before anything is allocated for them; also asked by the encoder.
-    package static func checkSize(rawLength: Int, bodyLength: Int, at: Int) throws(CodecError) {
+    package static func checkSize(rawLength: Int, rawBytesMax: Int, bodyLength: Int, at: Int) throws(CodecError) {
         let isBomb =
-            rawLength > Limits.segmentRawBytesHardMax
+            rawLength > rawBytesMax
             || rawLength > max(Limits.segmentRawBytesMax, bodyLength.multipliedSaturating(by: Limits.segmentRatioMax))
         guard !isBomb else {
             throw .bomb(

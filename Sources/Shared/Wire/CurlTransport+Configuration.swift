@@ -13,8 +13,8 @@ extension CurlTransport {
         /// Slower than this for so long is a dead line. GPRS at its worst still carries a hundred bytes a second.
         package var lowSpeedBytesPerSecond = 10
         package var lowSpeedSeconds = 60
-        /// The largest answer that is read: log pages are asked for in far fewer bytes, a large merge may exceed that.
-        package var replyBytesMax = 16 << 20
+        /// The largest answer that is read: log pages are asked for in far fewer bytes, one large merge may exceed that.
+        package var replyBytesMax = SegmentHeader.byteCount + Limits.pageBodyBytesMax
 
         package init(
             certificatePin: String? = nil, certificateAuthorityFile: String? = nil, allowInsecureHTTP: Bool = false

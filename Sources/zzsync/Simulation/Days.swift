@@ -211,7 +211,7 @@ extension Country {
         do {
             let own = site.isHub
                 ? "SELECT EXISTS (SELECT 1 FROM zz_scope WHERE log_end > sealed) OR EXISTS (SELECT 1 FROM zz_held)"
-                : "SELECT EXISTS (SELECT 1 FROM zz_mark) OR EXISTS (SELECT 1 FROM zz_edited)"
+                : "SELECT EXISTS (SELECT 1 FROM zz_mark)"
             let (waits, links) = try site.database.read { db in
                 (try Bool.fetchOne(db, sql: own)!, try ScopeLink.all(db).map { try ScopeLink.load(db, $0)! })
             }
