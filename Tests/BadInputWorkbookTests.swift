@@ -185,6 +185,21 @@ struct BadInputWorkbookTests {
         try await node("review", "list").expect(0, "accepted", "rejected", "staged")
     }
 
+    /// Between staging and review somebody else corrected, added or deleted what the workbook's author had not read.
+    @Test func whatWasWrittenSinceStagingIsNotWrittenOver() async throws {
+        let world = try World()
+        let node = try await world.node("a")
+        try await node.run(["import", Self.form, students()]).expect(0, "Staged as batch 1")
+        try await node("review", "accept", "1").expect(0)
+        try await node.run(["import", Self.form, students(), "--update"]).expect(0, "Staged as batch 2")
+        try await node.sql("UPDATE \(Self.table) SET student_name = '示例改' WHERE id = (SELECT min(id) FROM \(Self.table))")
+        try await node.sql("DELETE FROM \(Self.table) WHERE id = (SELECT max(id) FROM \(Self.table))")
+        try await node("review", "accept", "2").expect(3, "Batch 2 has 2 errors", "暂存之后有人", "nothing was written")
+        #expect(try await node.count(Self.table, "student_name = '示例改'") == 1)
+        try await node.run(["import", Self.form, students(), "--update"]).expect(0, "Staged as batch 3")
+        try await node("review", "accept", "3").expect(0, "20 rows are formal")
+    }
+
     @Test func aTemplateThatCannotBeWrittenIsTold() async throws {
         let world = try World()
         let node = try await world.node("a")

@@ -163,6 +163,12 @@ struct CommandLineTests {
         try await hub("digest", "--school", World.school).expect(2, "no school with code \(World.school)", "hub schools")
         try await hub("conflicts", "show", "5").expect(2, "There is no case 5.", "conflicts list")
         try await hub("conflicts", "take", "5", "1", "--version", "1", "--reason", "x").expect(2, "There is no case 5.")
+        // A word that is missing is named: --version is the decision's own, and nothing was decided.
+        for words in [["take", "1", "1"], ["set", "1"], ["merge", "2"], ["undo", "1"], ["return", "1"]] {
+            try await hub.run(["conflicts"] + words + ["--version", "1"]).expect(2)
+        }
+        try await hub("conflicts", "take", "1", "1", "--version", "1").expect(2, "--reason")
+        try await hub("conflicts", "journal", "--since", "2026-02-30").expect(2, "'2026-02-30' is no day")
         try await hub("quarantine", "release", "5").expect(2, "no quarantined segment 5", "quarantine list")
         try await hub("forward").expect(3, "has not joined a hub yet", "hub join --invite FILE")
         let url = ["--url", "http://127.0.0.1:1", "-o", file]

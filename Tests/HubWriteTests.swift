@@ -88,7 +88,7 @@ import Testing
         #expect(open.stands == ["remark": "404"] && open.asked.map(\.values) == [["remark": "405"], ["remark": "406"]], "\(open)")
         // Whoever saw the request before may not say no to it now: his no would put back what its owner has given up.
         #expect { try desk.take(request.number, candidate: 1, Verdict(who: "李四", reason: "不同意", version: before.version)) } throws: { "\($0)".contains("changed") }
-        try desk.take(request.number, candidate: 1, Verdict(who: "李四", reason: "不同意"))
+        _ = try desk.take(request.number, candidate: 1, Verdict(who: "李四", reason: "不同意"))
         #expect(try value(province, row, "备注") == .text("404"))
         #expect(try desk.requests(all: true).map(\.state) == [.decided])
     }

@@ -38,8 +38,12 @@ package final class NodeReplica: ChildReplica {
         guard try hasUnsealed(db, scope: scope) else { return SealSummary() }
         var sealer = try Sealer(
             db, scope: scope, site: keys.site, key: keys.signing, catalogue: catalogue, now: now)
-        for form in catalogue.storedForms { try seal(db, form, into: &sealer) }
-        try sealer.finish()
+        do {
+            for form in catalogue.storedForms { try seal(db, form, into: &sealer) }
+            try sealer.finish()
+        } catch let error as CodecError {
+            throw try Unsealable.find(db, catalogue) ?? error
+        }
         // Marks of forms that this catalogue does not have stay until one has them.
         let known = catalogue.storedForms.map { String($0.number) }.joined(separator: ", ")
         try db.execute(sql: "DELETE FROM zz_mark WHERE form IN (\(known))")
