@@ -244,13 +244,7 @@ struct BadInputStoreTests {
 
     /// Asked of the system once; where it says no, the test is reported as skipped, not as passed.
     private static let canMount: Bool = {
-        let probe = Process()
-        probe.executableURL = URL(fileURLWithPath: "/usr/bin/unshare")
-        probe.arguments = ["-m", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
-        probe.standardError = FileHandle.nullDevice
-        guard (try? probe.run()) != nil else { return false }
-        probe.waitUntilExit()
-        return probe.terminationStatus == 0
+        (try? Programs.wait("/usr/bin/unshare", ["-m", "mount", "-t", "tmpfs", "tmpfs", "/mnt"], secondsMax: 60).code) == 0
     }()
 
     /// A real small disk, in a mount namespace of its own that ends with its processes; needs root.

@@ -63,20 +63,10 @@ struct MergeModel: Sendable {
     }
 
     static func run(_ words: [String], script: String) throws -> [UInt8] {
-        let process = Process()
-        process.executableURL = URL(filePath: "/usr/bin/python3")
         let models = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().appending(path: "models")
-        process.arguments = ["-B", models.appending(path: script).path] + words
-        let pipe = Pipe()
-        process.standardOutput = pipe
-        try process.run()
-        let output = try pipe.fileHandleForReading.readToEnd() ?? Data()
-        process.waitUntilExit()
-        let text = words.joined(separator: " ")
-        guard process.terminationStatus == 0 else {
-            throw Trouble(description: "\(script) \(text): \(String(decoding: output, as: UTF8.self))")
-        }
-        return Array(output)
+        let ended = try Programs.wait(Programs.python, ["-B", models.appending(path: script).path] + words, secondsMax: 1_800)
+        guard ended.code == 0 else { throw Trouble(description: "\(ended.command): \(ended.out)\(ended.err)") }
+        return Array(ended.out.utf8)
     }
 
     struct Outcome: Sendable {

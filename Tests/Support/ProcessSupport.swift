@@ -1,5 +1,8 @@
 // Real processes for the tests: the built zzsync, the sqlite3 program, openssl. Nothing here blocks Swift's cooperative pool,
 // and every process ends with the object that started it.
+//
+// By posix_spawn and not by Foundation's Process: that looks for open files by copying whole directory entries out of readdir's buffer,
+// reads past its end, and now and then, when that is the end of the heap, takes the whole test run with it.
 
 import Foundation
 import Glibc
@@ -82,6 +85,14 @@ final class Child: Sendable {
 
     /// Waits for its end.
     func ended() async -> Ended { await core.until { $0.ended }! }
+
+    /// `body` is told on some thread.
+    func whenEnded(_ body: @escaping @Sendable (Ended) -> Void) {
+        core.look { state in
+            if let ended = state.ended { body(ended) }
+            return state.ended != nil
+        }
+    }
 
     /// Waits for a line of standard output with this beginning, and returns the rest of it.
     func line(_ beginning: String, sourceLocation: SourceLocation = #_sourceLocation) async throws -> String {
@@ -172,9 +183,14 @@ final class Child: Sendable {
                     continuation.resume(returning: found)
                     return true
                 }
-                state.withLock { state in
-                    if !look(state) { state.waiting.append(look) }
-                }
+                self.look(look)
+            }
+        }
+
+        /// Shows the state now and after each change, until `body` has seen enough.
+        func look(_ body: @escaping @Sendable (State) -> Bool) {
+            state.withLock { state in
+                if !body(state) { state.waiting.append(body) }
             }
         }
 
@@ -197,5 +213,18 @@ enum Programs {
         _ program: String, _ words: [String], environment: [String: String] = [:]
     ) async throws -> Ended {
         try await Child(program, words, environment: environment).ended()
+    }
+
+    /// The same for threads of one's own: it blocks the caller.
+    static func wait(_ program: String, _ words: [String], secondsMax: Int) throws -> Ended {
+        let child = try Child(program, words, secondsMax: secondsMax)
+        let done = DispatchSemaphore(value: 0)
+        let result = Mutex<Ended?>(nil)
+        child.whenEnded { ended in
+            result.withLock { $0 = ended }
+            done.signal()
+        }
+        done.wait()
+        return result.withLock { $0! }
     }
 }

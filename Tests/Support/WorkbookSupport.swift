@@ -76,25 +76,8 @@ final class Scratch: Sendable {
     /// Runs Debian's Python, which has openpyxl, and gives what it printed.
     @discardableResult
     func python(_ script: String, _ arguments: String...) async throws -> String {
-        let output = path("output-\(UUID().uuidString)")
-        try Data().write(to: URL(fileURLWithPath: output))
-        defer { try? FileManager.default.removeItem(atPath: output) }
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/python3")
-        process.arguments = ["-X", "utf8", "-c", script] + arguments
-        process.standardInput = FileHandle.nullDevice
-        process.standardOutput = FileHandle(forWritingAtPath: output)
-        process.standardError = process.standardOutput
-        // Waiting for it must not hold one of the two threads that all tests share.
-        try await withCheckedThrowingContinuation { (done: CheckedContinuation<Void, any Error>) in
-            process.terminationHandler = { _ in done.resume() }
-            do { try process.run() } catch {
-                process.terminationHandler = nil
-                done.resume(throwing: error)
-            }
-        }
-        let printed = try String(contentsOfFile: output, encoding: .utf8)
-        guard process.terminationStatus == 0 else { throw Unexpected(printed) }
-        return printed
+        let ended = try await Programs.run(Programs.python, ["-X", "utf8", "-c", script] + arguments)
+        guard ended.code == 0 else { throw Unexpected(ended.out + ended.err) }
+        return ended.out
     }
 }
