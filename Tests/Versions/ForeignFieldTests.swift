@@ -55,6 +55,30 @@ import Testing
         #expect(Set(digests.values).count == 1, "\(digests)")
     }
 
+    /// A program at an older node writes whole rows as it knows them. REPLACE would drop what the newer version's column holds, here, and
+    /// after this node's own switch for everybody.
+    @Test func anInsertOverARowThatHoldsAnUnknownFieldIsRefused() async throws {
+        let version = try CatalogueVariants.withField()
+        let world = try await Self.country(["A1"], version)
+        let (form, row) = try Self.attributes(world, "A1")
+        func replace(_ verb: String, _ id: Int64) async throws {
+            try await world.node("A2").database.write { try $0.execute(sql: "\(verb) INTO \(Self.table) (id, remark) VALUES (?, '走读')", arguments: [id]) }
+        }
+        try await replace("REPLACE", row.rawValue)
+        try await world.settle()
+        try world.node("A1").change(form, row, [try form.field(named: "母语"): .text("回族话")], author: "业务员")
+        try await world.settle()
+        for verb in ["REPLACE", "INSERT OR REPLACE", "INSERT OR IGNORE"] {
+            await #expect { try await replace(verb, row.rawValue) } throws: { "\($0)".contains("the row holds _f40") }
+        }
+        try await replace("INSERT", 77)
+        try await world.node("A2").database.write { try $0.execute(sql: "UPDATE \(Self.table) SET remark = '住校' WHERE id = ?", arguments: [row.rawValue]) }
+        try await world.settle()
+        #expect(try world.node("A1").values(form, row)?[form.field(named: "母语")] == .text("回族话"))
+        #expect(try world.node("A1").values(form, row)?[form.field(named: "remark")] == .text("住校"))
+        #expect(try world.node("A1").values(form, RowID(77))?[form.field(named: "remark")] == .text("走读"))
+    }
+
     @Test(arguments: [["A1", "A2", "ministry"], ["A1"]])
     func anUnknownFormIsKeptAndHandedOn(newer: [String]) async throws {
         let version = try CatalogueVariants.withForm()

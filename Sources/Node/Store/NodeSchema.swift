@@ -97,7 +97,7 @@ package enum NodeSchema {
         if form.isForeign { return guards(form) }
         if SystemForms.isSystem(form.number) { return [] }
         return form.fields.filter(\.isForeign).flatMap { field in
-            [("INSERT", "NEW.\(field.id) IS NOT NULL"), ("UPDATE", "OLD.\(field.id) IS NOT NEW.\(field.id)")].map { event, condition in
+            [replaceGuard(form, field)] + [("INSERT", "NEW.\(field.id) IS NOT NULL"), ("UPDATE", "OLD.\(field.id) IS NOT NEW.\(field.id)")].map { event, condition in
                 let name = "zz_guard_\(event.lowercased())\(field.id)_\(form.table)"
                 return Trigger(
                     name: name,
@@ -108,6 +108,19 @@ package enum NodeSchema {
                         """)
             }
         }
+    }
+
+    /// REPLACE deletes the old row without a word and knows nothing of the column. An upsert is refused with it, for nothing tells the two apart.
+    private static func replaceGuard(_ form: Form, _ field: Field) -> Trigger {
+        let name = "zz_guard_replace\(field.id)_\(form.table)"
+        return Trigger(
+            name: name,
+            sql: """
+                CREATE TRIGGER \(name) BEFORE INSERT ON \(form.table)
+                WHEN EXISTS (SELECT 1 FROM \(form.table) WHERE id = NEW.id AND \(field.id) IS NOT NULL) BEGIN
+                  SELECT RAISE(ABORT, 'the row holds \(field.id), of another version of the catalogue, which an insert over it could drop: update the row');
+                END
+                """)
     }
 
     struct Trigger {
