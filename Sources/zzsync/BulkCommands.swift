@@ -60,7 +60,7 @@ struct ConflictsExport: ParsableCommand {
         let home = try options.openHub()
         let output = try file.path()
         let count = try CaseSheet(OperatorDesk(home)).export(try filter.filter(home), to: output)
-        if options.json { return Terminal.json(["cases": "\(count)", "file": output]) }
+        if options.json { return Terminal.json(["cases": JSONValue.number(Int64(count)), "file": .string(output)]) }
         Terminal.line("\(count) cases written to \(output): fill in 决定 (a candidate's number, 栏=值, 合并, 两行 or 退回) and 原因, then import it.")
     }
 }

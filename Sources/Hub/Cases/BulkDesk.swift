@@ -96,7 +96,7 @@ extension OperatorDesk {
                 }
             } catch let failure as Failure where [.refused, .usage].contains(failure.kind) {
                 let reason = failure.description.replacing("Case \(item.view.number)", with: "The case")
-                report.left[reason.replacing("show \(item.view.number)`", with: "show CASE`"), default: 0] += 1
+                report.left[Self.folded(reason), default: 0] += 1
                 report.leftCases.append(item.line(reason))
             }
         }
@@ -105,6 +105,16 @@ extension OperatorDesk {
             arguments: ["\(report.decided) of \(report.cases) cases", batch.decision])
         report.decision = batch.decision
         return report
+    }
+
+    /// The reason without the numbers of cases, requests and rows in it: cases that stay for one reason are counted together.
+    private static func folded(_ reason: String) -> String {
+        var before = ""
+        return reason.split(separator: " ", omittingEmptySubsequences: false).map { word in
+            defer { before = word.lowercased().filter(\.isLetter) }
+            let isNumber = ["case", "request", "row", "rows", "and", "show"].contains(before) && word.first?.isNumber == true
+            return isNumber ? "N" + word.drop(while: \.isNumber) : String(word)
+        }.joined(separator: " ")
     }
 
     /// The bulk's own entry in the journal: about no case.
@@ -122,6 +132,9 @@ extension OperatorDesk {
         let newest = try Int64.fetchOne(db, sql: "SELECT max(decision) FROM zz_decision") ?? 0
         return RecordIDs(home, at: Position(epoch: home.epoch, counter: 1 << 39 | newest + 1))
     }
+
+    /// A sentence as a part of another one.
+    private static func clause(_ sentence: String?) -> String? { sentence.map { $0.hasSuffix(".") ? String($0.dropLast()) : $0 } }
 
     static func isBatch(_ decision: Row) -> Bool { decision["number"] as Int64 == 0 }
 
@@ -148,10 +161,10 @@ extension OperatorDesk {
         }
         guard failures.count < members.count else {
             throw Failure(
-                .refused, "None of the \(members.count) decisions of bulk \(number) can be undone: \(failures.first ?? "they were undone one by one").",
+                .refused, "None of the \(members.count) decisions of bulk \(number) can be undone: \(Self.clause(failures.first) ?? "they were undone one by one").",
                 next: "Nothing was changed.")
         }
-        let kept = failures.isEmpty ? "" : "; \(failures.count) stay: \(failures[0].hasSuffix(".") ? String(failures[0].dropLast()) : failures[0])"
+        let kept = failures.isEmpty ? "" : "; \(failures.count) stay: \(Self.clause(failures.first)!)"
         try db.execute(
             sql: "UPDATE zz_decision SET taken = ? WHERE decision = ?",
             arguments: ["\(members.count - failures.count) decisions of bulk \(number) undone\(kept)", undo])

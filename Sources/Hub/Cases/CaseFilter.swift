@@ -82,6 +82,9 @@ package struct CaseFilter: Sendable {
     func resolved(_ desk: OperatorDesk, _ db: Database) throws -> CaseFilter {
         var filter = self
         for condition in conditions where condition.key == "school" { try checkSchools(condition.patterns, db) }
+        for condition in conditions where condition.key == "case" {
+            for number in condition.patterns.compactMap({ Int64($0) }) { _ = try desk.entry(db, number) }
+        }
         for condition in conditions where condition.key == "import" {
             for pattern in condition.patterns {
                 let parts = pattern.split(separator: "/").compactMap { Int64($0) }
@@ -125,7 +128,8 @@ package struct CaseFilter: Sendable {
         case "case": any(["\(item.number)"])
         default:
             imports.contains { one in
-                sides.contains { $0.author == one.author && $0.site == one.site && abs($0.time - one.time) <= Self.importSeconds }
+                // As claimed: two wrong clocks may lie further apart than a number of seconds can say.
+                sides.contains { $0.author == one.author && $0.site == one.site && abs(Double($0.time) - Double(one.time)) <= Double(Self.importSeconds) }
             }
         }
     }

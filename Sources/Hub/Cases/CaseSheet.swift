@@ -89,11 +89,12 @@ package struct CaseSheet {
 
     /// Nobody can tell which of two lines for one case is meant: neither is applied.
     private func onePerCase(_ items: [(line: Int, item: BulkItem)]) -> [BulkItem] {
-        let lines = Dictionary(grouping: items, by: \.item.view.number).mapValues { $0.map { "\($0.line)" } }
-        return items.map { _, item in
+        let lines = Dictionary(grouping: items, by: \.item.view.number).mapValues { $0.map(\.line) }
+        return items.compactMap { line, item in
             guard let lines = lines[item.view.number], lines.count > 1 else { return item }
+            if line != lines[0] { return nil }
             let failure = Failure(
-                .refused, "Case \(item.view.number) is decided in lines \(lines.joined(separator: ", ")).",
+                .refused, "Case \(item.view.number) is decided in lines \(lines.map(String.init).joined(separator: ", ")).",
                 next: "Leave 决定 filled in in one of them.")
             return BulkItem(view: item.view, choice: .failure(failure))
         }
@@ -102,7 +103,10 @@ package struct CaseSheet {
     private func columns(_ header: WorkbookRow?, _ path: String) throws(Failure) -> [Int: Int] {
         var columns: [Int: Int] = [:]
         for (place, cell) in (header?.cells ?? []).enumerated() {
-            if let known = Self.header.firstIndex(of: Self.text(cell)) { columns[known] = place }
+            guard let known = Self.header.firstIndex(of: Self.text(cell)) else { continue }
+            guard columns.updateValue(place, forKey: known) == nil else {
+                throw Failure(.refused, "\(path) has two columns \(Self.header[known]).", next: "Remove the one that is not meant, and import it again.")
+            }
         }
         for column in [Column.number, .version, .school, .form, .key, .field, .candidates, .decision, .hub] where columns[column.rawValue] == nil {
             throw Failure(
@@ -117,6 +121,11 @@ package struct CaseSheet {
     /// - Returns: nil for a line that decides nothing.
     private func item(_ row: WorkbookRow, _ columns: [Int: Int], _ verdict: Verdict, _ path: String) throws(Failure) -> BulkItem? {
         func text(_ column: Column) -> String { columns[column.rawValue].map { Self.text(row[$0]) } ?? "" }
+        if let place = columns[Column.decision.rawValue], row[place].shown == nil {
+            throw Failure(
+                .refused, "\(path), line \(row.number): 决定 is an error, or a formula whose result the file does not hold.",
+                next: "Write the decision itself there; nothing was decided.")
+        }
         guard !text(.decision).isEmpty else { return nil }
         guard let number = Int64(text(.number)), let version = Int(text(.version)) else {
             throw Failure(

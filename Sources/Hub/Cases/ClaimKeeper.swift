@@ -58,11 +58,17 @@ struct ClaimKeeper {
         guard !records.isEmpty else { return [] }
         let table = SystemForms.decision.table
         let ids = "[" + records.sorted().map(\.description).joined(separator: ",") + "]"
+        func isUndone(_ record: String) -> String {
+            "EXISTS (SELECT 1 FROM \(table) AS undo WHERE undo.scope = ?1 AND undo._life = 1 AND undo.undoes = \(record).id)"
+        }
         let said = try Row.fetchAll(
             db,
             sql: """
                 SELECT this.form, this.row_id, this.other_scope, this.other_row,
-                  EXISTS (SELECT 1 FROM \(table) AS undo WHERE undo.scope = ?1 AND undo._life = 1 AND undo.undoes = this.id) AS undone
+                  \(isUndone("this")) AND NOT EXISTS (SELECT 1 FROM \(table) AS that
+                    WHERE that.scope = ?1 AND that._life = 1 AND that.kind = 'distinct' AND that.form = this.form
+                      AND this.other_row IN (that.row_id, that.other_row) AND this.row_id IN (that.row_id, that.other_row)
+                      AND NOT \(isUndone("that"))) AS undone
                 FROM \(table) AS this WHERE this.scope = ?1 AND this._life = 1 AND this.kind = 'distinct' AND (
                   this.id IN (SELECT value FROM json_each(?2))
                   OR this.id IN (SELECT undoes FROM \(table) WHERE scope = ?1 AND id IN (SELECT value FROM json_each(?2))))

@@ -57,13 +57,13 @@ enum CloneCase {
         var record = DecisionRecord(
             id: id, hub: home.recordName, caseNumber: number, kind: kind, form: "", row: RowID(entry["id"]),
             key: try view(db, entry).key, author: verdict.who, at: now, reason: verdict.reason)
-        (record.taken, record.undoes) = (taken, undoes.map(String.init))
+        (record.taken, record.undoes, record.batch) = (taken, undoes.map(String.init), verdict.batch?.record.description)
         try home.write(db, record, id, to: scope)
         try db.execute(
             sql: """
-                INSERT INTO zz_decision (number, kind, who, at, reason, taken, value, before, position, record)
-                VALUES (?, ?, ?, ?, ?, ?, '""', '""', 0, ?)
-                """, arguments: [number, kind, verdict.who, now, verdict.reason, taken, id.rawValue])
+                INSERT INTO zz_decision (number, kind, who, at, reason, taken, value, before, position, batch, record)
+                VALUES (?, ?, ?, ?, ?, ?, '""', '""', 0, ?, ?)
+                """, arguments: [number, kind, verdict.who, now, verdict.reason, taken, verdict.batch?.decision, id.rawValue])
         return JournalEntry(try Row.fetchOne(db, sql: "SELECT * FROM zz_decision WHERE decision = ?", arguments: [db.lastInsertedRowID])!)
     }
 

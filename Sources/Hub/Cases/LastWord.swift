@@ -29,18 +29,22 @@ extension OperatorDesk {
         return words.compactMap { $0 }.max { $0.at < $1.at }
     }
 
-    /// What was written last in the row, or in both of two, as far as the case is about it; nil for a clone's.
+    /// What was written last in the row, in both of two, or in the survivor that may take an edit, as far as the case is about it; nil for
+    /// a clone's.
     func newestWrite(_ db: Database, _ entry: Row) throws -> Word? {
         guard !CloneCase.isOne(entry), let form = try home.versions.wide(db)[number: entry["form"]] else { return nil }
         let groups = CaseStore.groups(of: entry, form)
         let sides = [(entry["scope"] as Int64, entry["id"] as Int64)]
             + ((entry["other_id"] as Int64?).map { [(entry["other_scope"] as Int64, $0)] } ?? [])
-        // Positions of two schools are not to be compared, the times at which they were written are.
-        return try sides.compactMap { scope, id in
+            + (try WholeRowCases.survivors(db, entry).map { (entry["scope"] as Int64, $0.rawValue) })
+        let words = try Dictionary(grouping: sides, by: \.0).compactMap { scope, rows -> Word? in
             var store = try SQLiteScopeStore(db, scope: ScopeID(key: scope))
-            guard let row = try store.load(form, [RowID(id)])[RowID(id)] else { return nil }
-            let cells = groups.isEmpty ? [row.lifeCell] + row.cells : groups.map { row.cells[$0] }
+            let cells = try store.load(form, rows.map { RowID($0.1) }).values.flatMap { row in
+                groups.isEmpty ? [row.lifeCell] + row.cells : groups.map { row.cells[$0] }
+            }
             return cells.max { $0.written < $1.written }.map { Word($0.by) }
-        }.max { $0.at < $1.at }
+        }
+        // Positions of two schools are not to be compared, the times at which they were written are.
+        return words.max { $0.at < $1.at }
     }
 }

@@ -91,9 +91,8 @@ extension Ruling {
             let other = try store.load(row.form, [RowID(otherID)])[RowID(otherID)]
         else { throw Failure(.damaged, "The other row of case \(number) is gone.", next: "Run `zzsync hub status`.") }
         var (survivor, gone) = row.id < other.id ? (row, other) : (other, row)
-        let position: Int64 = decision["position"]
-        guard gone.life == .dead, survivor.life == .alive, (survivor.cells + [survivor.lifeCell]).allSatisfy({ $0.written.rawValue <= position + 1 })
-        else {
+        let end = Position(decision["position"]).advanced(by: 1)
+        guard gone.life == .dead, survivor.life == .alive, try isUntouched(survivor, since: end) else {
             throw Failure(
                 .refused, "The merged row was \(survivor.life == .alive ? "written again" : "deleted") since.",
                 next: "Nothing was changed; add the other row again at the school.")
@@ -103,12 +102,44 @@ extension Ruling {
         for index in row.form.groups.indices {
             // A foreign field that came since stood in neither row.
             let values = row.form.groups[index].fields.map { $0 < old.count ? old[$0] : survivor.values[$0] }
-            if values != survivor.groupValues(index) { survivor.forceWrite(index, values, by: by) }
+            guard values != survivor.groupValues(index) else { continue }
+            if let later = survivor.cases[index] { throw isDisputed(decision, later) }
+            survivor.forceWrite(index, values, by: by)
         }
         gone.decideLife(.alive, by: by, at: takePosition())
         try save(survivor)
         try save(gone)
         try reopenCase()
+    }
+
+    /// Whether nobody has written the row since, other than by merges with a third row that were taken back themselves: those left the
+    /// values as they were, at places of their own.
+    private func isUntouched(_ survivor: MergeRow, since end: Position) throws -> Bool {
+        guard survivor.lifeCell.written <= end else { return false }
+        let later = survivor.cells.indices.filter { survivor.cells[$0].written > end }
+        guard !later.isEmpty else { return true }
+        // The survivor is written first, then the other row: the journal notes the place of the latter.
+        let takenBack = try Set(
+            Int64.fetchAll(
+                db,
+                sql: """
+                    SELECT this.position - 1 FROM zz_decision AS merge JOIN zz_case AS twins ON twins.number = merge.number
+                      JOIN zz_decision AS this ON this.decision IN (merge.decision, merge.undone_by)
+                    WHERE merge.kind = 'merge' AND merge.undone_by IS NOT NULL AND twins.kind = 'twins' AND twins.scope = ?1 AND twins.form = ?2
+                      AND ?3 IN (twins.id, twins.other_id)
+                    """, arguments: [store.scope.key, survivor.form.number, survivor.id.rawValue]))
+        return try later.allSatisfy { index in
+            var written = survivor.cells[index].written
+            while written > end {
+                let before = try Int64.fetchOne(
+                    db.cachedStatement(
+                        sql: "SELECT written FROM zz_history WHERE scope = ? AND form = ? AND id = ? AND field_group = ? AND replaced = ?"),
+                    arguments: [store.scope.key, survivor.form.number, survivor.id.rawValue, survivor.form.groups[index].number, written.rawValue])
+                guard takenBack.contains(written.rawValue), let before else { return false }
+                written = Position(before)
+            }
+            return true
+        }
     }
 
     func reopenCase() throws { try Self.reopen(db, number) }

@@ -88,6 +88,7 @@ extension Ruling {
             guard survivor.cells[group].written.rawValue == position - 1 else {
                 throw Failure(.refused, "The survivor was written again since.", next: "Nothing was changed; correct it with an ordinary write.")
             }
+            if let later = survivor.cases[group] { throw isDisputed(decision, later) }
             survivor.forceWrite(group, ValuesJSON.decode(entry["old"]), by: by)
         }
         try save(survivor)

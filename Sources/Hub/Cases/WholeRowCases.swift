@@ -4,6 +4,8 @@
 // Two designs: a decision names the positions at which its operator saw the row (exact; and every list, workbook and script had to carry
 // them), or the write makes the case another version of itself. The second: `--version` and the workbook's column say what they always did.
 // A decision on another case of the row is such a write: the operator beside has not seen it.
+//
+// A late edit of a row that was merged away offers to go to the survivor: that one's writes change the case too.
 
 import GRDB
 import Shared
@@ -35,6 +37,34 @@ struct WholeRowCases {
                 numbers[TouchedRow(form: entry["form"], row: RowID(id)), default: []].append(entry["number"])
             }
         }
+        for (number, form, survivor) in try Self.offers(db, scope) {
+            numbers[TouchedRow(form: form, row: survivor), default: []].append(number)
+        }
+    }
+
+    /// Open cases about the life of rows that were merged away, with the rows into which they were.
+    private static func offers(_ db: Database, _ scope: ScopeID, about number: Int64? = nil) throws -> [(number: Int64, form: FormNumber, survivor: RowID)] {
+        let lives = try Row.fetchAll(
+            db.cachedStatement(
+                sql: """
+                    SELECT number, form, id FROM zz_case WHERE scope = ?1 AND closed_at IS NULL AND kind = 'life' AND number = ifnull(?2, number)
+                    """), arguments: [scope.key, number])
+        guard !lives.isEmpty else { return [] }
+        let merges = try Row.fetchAll(
+            db.cachedStatement(
+                sql: """
+                    SELECT max(row_id, other_row) AS gone, min(row_id, other_row) AS survivor FROM \(SystemForms.decision.table)
+                    WHERE scope = ?1 AND _life = 1 AND kind = 'merge' AND row_id <> other_row
+                      AND max(row_id, other_row) IN (SELECT value FROM json_each(?2))
+                    """), arguments: [scope.key, "[" + lives.map { "\($0["id"] as Int64)" }.joined(separator: ",") + "]"])
+        return lives.flatMap { life in
+            merges.filter { $0["gone"] as Int64 == life["id"] }.map { (life["number"], life["form"], RowID($0["survivor"])) }
+        }
+    }
+
+    /// Whether a row's life is asked about that was merged into others: these.
+    static func survivors(_ db: Database, _ entry: Row) throws -> [RowID] {
+        try offers(db, ScopeID(key: entry["scope"]), about: entry["number"]).map(\.survivor)
     }
 
     /// An operator's decision has moved rows: what else is asked about them is not what another operator saw.
@@ -48,6 +78,13 @@ struct WholeRowCases {
                 ).execute(arguments: [scope.key, form, row.rawValue, deciding])
             }
         }
+        for offer in try offers(db, scope) where offer.number != deciding && rows.contains(where: { $0 == (offer.form, offer.survivor) }) {
+            try change(db, offer.number)
+        }
+    }
+
+    private static func change(_ db: Database, _ number: Int64) throws {
+        try db.cachedStatement(sql: "UPDATE zz_case SET version = version + 1 WHERE number = ? AND closed_at IS NULL").execute(arguments: [number])
     }
 
     /// Whether a case about a whole row has the version of a view.
@@ -60,7 +97,7 @@ struct WholeRowCases {
     func note(moved rows: [(form: FormNumber, row: RowID)]) throws {
         guard !numbers.isEmpty else { return }
         for number in Set(rows.flatMap { numbers[TouchedRow(form: $0.form, row: $0.row)] ?? [] }).sorted() {
-            try db.execute(sql: "UPDATE zz_case SET version = version + 1 WHERE number = ? AND closed_at IS NULL", arguments: [number])
+            try Self.change(db, number)
         }
     }
 }

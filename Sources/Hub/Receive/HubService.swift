@@ -122,6 +122,11 @@ package struct HubService: Sendable {
                 ? ScopeStanding(scope: hello.scope, received: 0, merged: 0, logEnd: 0, unknown: true)
                 : refused(reason)
         }
+        home.set(epoch: known.epoch)
+        if let epoch = hello.epoch, epoch > home.epoch + Self.epochsAheadMax {
+            return refused(
+                "this site claims to know epoch \(epoch) of this hub, which is in epoch \(home.epoch): what its home says of this hub is damaged; put it back from its last copy, or start a new one")
+        }
         if let vouched = hello.vouched { try home.inbox.vouch(scope, site.site, vouched.compactMap { ChainMark($0) }) }
         if try notePutBack(hello, known, held: head.last, scope, site) {
             known = try await home.database.read { try Acquaintance($0, hello, scope, site) }

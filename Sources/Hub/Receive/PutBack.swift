@@ -104,8 +104,6 @@ extension HubService {
     ///
     /// - Returns: whether it did.
     func notePutBack(_ hello: ScopeHello, _ known: Acquaintance, held: Seq, _ scope: ScopeID, _ site: KnownSite) throws -> Bool {
-        // Another process of this home may have started one.
-        home.set(epoch: known.epoch)
         guard let epoch = hello.epoch, epoch > 0, epoch >= home.epoch else { return false }
         let received = Seq(hello.received ?? 0)
         let isLost = try epoch > home.epoch || !known.survives || received > held
@@ -113,6 +111,10 @@ extension HubService {
         if isLost { try home.startEpoch(above: epoch) }
         return isLost
     }
+
+    /// Epochs that a hub which was put back may have lost: it began one each time before. A child that names a later one does not know what it
+    /// says, and to believe it would use up the epochs there are, for every school.
+    static let epochsAheadMax = 1_000
 
     /// A child of this hub's own epoch has agreed in it on what it and its older incarnations had sent. If that waits for its word still, the
     /// copy that was put back is of the time between. No page may tell it: the child need not have had one since.
@@ -174,6 +176,9 @@ extension HubService {
     package func agree(_ request: AgreedRequest, from site: KnownSite) async throws -> AgreedReply {
         let scope = try await own(request.scope, site)
         try await home.refreshEpoch()
+        guard (0..<Int64.max).contains(request.sealed), request.base >= 0 else {
+            throw WireError(.malformed, "no child has sealed \(request.sealed) changes, having seen a log up to \(request.base)")
+        }
         guard request.epoch == home.epoch else {
             throw WireError(.busy, "this hub has begun epoch \(home.epoch) meanwhile; say hello again")
         }

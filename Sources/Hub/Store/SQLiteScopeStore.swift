@@ -312,13 +312,16 @@ package enum ValuesJSON {
 
     private static func quote(_ text: String, into json: inout String) {
         json += "\""
-        let isPlain = text.utf8.allSatisfy { $0 >= 0x20 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }
+        // 0xEF begins a byte order mark, among others.
+        let isPlain = text.utf8.allSatisfy { $0 >= 0x20 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") && $0 != 0xEF }
         if isPlain {
             json += text
         } else {
             for scalar in text.unicodeScalars {
                 switch scalar {
                 case "\"", "\\": json += "\\" + String(scalar)
+                // Bare at the start of a text, or behind an escape, `JSONSerialization` drops it.
+                case "\u{FEFF}": json += "\\ufeff"
                 case "\0"..<" ": json += "\\u00" + (scalar.value < 16 ? "0" : "") + String(scalar.value, radix: 16)
                 default: json.unicodeScalars.append(scalar)
                 }

@@ -296,7 +296,12 @@ enum StagedValues {
             }
         }
         let data = try? JSONSerialization.data(withJSONObject: object, options: [.sortedKeys, .withoutEscapingSlashes])
-        return String(decoding: data ?? Data("{}".utf8), as: UTF8.self)
+        var json = ""
+        for scalar in String(decoding: data ?? Data("{}".utf8), as: UTF8.self).unicodeScalars {
+            // Bare at the start of a text, or behind an escape, `JSONSerialization` drops it when it reads.
+            if scalar == "\u{FEFF}" { json += "\\ufeff" } else { json.unicodeScalars.append(scalar) }
+        }
+        return json
     }
 
     static func decode(_ form: Form, _ text: String) -> [Int: Value] {

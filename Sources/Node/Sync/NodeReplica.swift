@@ -41,6 +41,7 @@ package final class NodeReplica: ChildReplica {
         do {
             for form in catalogue.storedForms { try seal(db, form, into: &sealer) }
             try sealer.finish()
+            if sealer.heaviestTextBytes > Limits.rowTextBytesMax, let failure = try Unsealable.find(db, catalogue) { throw failure }
         } catch let error as CodecError {
             throw try Unsealable.find(db, catalogue) ?? error
         }

@@ -27,6 +27,8 @@ package enum Limits {
     package static let pageTextBytesMax = 2 * pageRawBytesHardMax
     /// Bytes of one text: a field is a line of a form, not a document. Kept far above what any form allows.
     package static let textBytesMax = 1 << 20
+    /// Bytes of all texts of a row that a node sends: one such row and a body that is all but full are within the hard limit.
+    package static let rowTextBytesMax = 2 << 20
     /// Forms in one segment; the catalogue has about 120.
     package static let segmentFormsMax = 4_096
     /// Sites that a log page names in `merged`: the direct children of one hub that write in one school.

@@ -36,7 +36,7 @@ package enum PolicyFile {
         do {
             table = try TOMLTable(string: text)
         } catch let error as TOMLParseError {
-            throw Failure(.usage, "\(path), line \(error.source.begin.line): \(error.description)", next: "Mend the TOML there.")
+            throw Failure(.usage, "\(path), line \(error.source.begin.line): \(error.description).", next: "Mend the TOML there.")
         } catch {
             throw Failure(.usage, "\(path): \(error)", next: "Mend the TOML there.")
         }

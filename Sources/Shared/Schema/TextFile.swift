@@ -1,5 +1,5 @@
 // Files that people write with whatever program they have: catalogue, policies, worked conflicts. UTF-8, with or without a byte order
-// mark, lines ended as Windows or Linux does it. What is not UTF-8 is refused where it begins: read with replacement characters it would
+// mark, lines ended in any way there is. What is not UTF-8 is refused where it begins: read with replacement characters it would
 // be told as an unknown form or field, in words that nobody has written.
 
 import Foundation
@@ -18,7 +18,7 @@ package enum TextFile {
                 .usage, "\(path), line \(line + 1): the text is not UTF-8.",
                 next: "It is probably \(isWide ? "UTF-16 (“Unicode”)" : "GBK (“ANSI”)"). Save it as UTF-8: 另存为，编码选 UTF-8.")
         }
-        return text.replacing("\r\n", with: "\n")
+        return text.replacing("\r\n", with: "\n").replacing("\r", with: "\n")
     }
 }
 

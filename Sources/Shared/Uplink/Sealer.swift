@@ -22,6 +22,8 @@ package struct Sealer {
     private let predictors: Predictors
     package private(set) var rows = 0
     package private(set) var segments = 0
+    /// UTF-8 bytes of all texts of the change that has most, of those that are sealed.
+    package private(set) var heaviestTextBytes = 0
 
     package init(
         _ db: Database, scope: ScopeID, site: SiteID, key: Curve25519.Signing.PrivateKey, catalogue: Catalogue, now: Int64
@@ -56,6 +58,7 @@ package struct Sealer {
 
     private mutating func flush() throws {
         let cells = builder.cells
+        heaviestTextBytes = max(heaviestTextBytes, builder.heaviestTextBytes)
         guard let body = builder.take() else { return }
         let first = link.nextSeq
         let last = first.advanced(by: body.changeCount - 1)

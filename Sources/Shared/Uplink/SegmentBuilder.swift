@@ -12,6 +12,8 @@ package struct SegmentBuilder {
     package var rawBytes: Int { sizer.rawBytes }
     package private(set) var cells = 0
     package private(set) var isEmpty = true
+    /// UTF-8 bytes of all texts of the change that has most.
+    package private(set) var heaviestTextBytes = 0
 
     package init() {}
 
@@ -47,6 +49,7 @@ package struct SegmentBuilder {
             }
         }
         sizer.add(texts: texts, textBytes: textBytes, numbers: numbers, fields: form.fields.count)
+        heaviestTextBytes = max(heaviestTextBytes, textBytes)
         if life != .unchanged { cells += 1 }
     }
 

@@ -41,9 +41,9 @@ extension WorkbookDate {
     /// From a cell of type `d`: `2024-09-01` or `2024-09-01T08:30:00`, with or without a zone.
     init?(iso raw: String) {
         let fields = raw.split { !$0.isASCII || !$0.isNumber }.prefix(6).compactMap { Int($0) }
-        guard fields.count >= 3, raw.utf8.count >= 10, (1...12).contains(fields[1]), (1...31).contains(fields[2]) else {
-            return nil
-        }
+        guard fields.count >= 3, raw.utf8.count >= 10, (0...9999).contains(fields[0]), (1...12).contains(fields[1]),
+            (1...31).contains(fields[2]), fields.dropFirst(3).allSatisfy({ (0...60).contains($0) })
+        else { return nil }
         (year, month, day) = (fields[0], fields[1], fields[2])
         secondOfDay = fields.count == 6 ? fields[3] * 3600 + fields[4] * 60 + fields[5] : 0
         self.raw = raw

@@ -121,7 +121,7 @@ struct CaseFile: Decodable {
         } catch let failure as Failure {
             throw failure
         } catch let error as TOMLParseError {
-            throw Failure(.usage, "\(path), line \(error.source.begin.line): \(error.description)", next: "Mend the TOML there.")
+            throw Failure(.usage, "\(path), line \(error.source.begin.line): \(error.description).", next: "Mend the TOML there.")
         } catch {
             throw Failure(
                 .usage, "\(path), \(CatalogueLoader.describe(error, in: text))",

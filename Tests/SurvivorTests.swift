@@ -1,0 +1,181 @@
+import Foundation
+import GRDB
+import Testing
+
+@testable import Hub
+@testable import Node
+@testable import Shared
+@testable import zzsync
+
+/// Two rows that were one, and were two before: what comes late to either of them, and what is taken back.
+@Suite struct SurvivorTests {
+    private static let form = Embedded.catalogue["general.class"]!
+    private static func field(_ title: String) throws -> Int { try form.field(named: title) }
+    private let verdict = Verdict(who: "操作员", reason: "核实")
+
+    private func world(_ nodes: [String]) async throws -> zzsync.World {
+        let world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: nodes)
+        _ = try world.node("A1").addExamples(author: "初始数据", school: "A")
+        try await world.settle()
+        return world
+    }
+
+    private func size(_ world: zzsync.World, _ node: String, _ row: RowID, _ value: Int64) throws {
+        try world.node(node).change(Self.form, row, [Self.field("计划人数"): .integer(value)], author: node)
+    }
+
+    private func sizes(_ world: zzsync.World, _ name: String, _ row: RowID) throws -> Value? {
+        try world.hub(name).values(Self.form, row)?[Self.field("计划人数")]
+    }
+
+    /// Two rows of one class number, each node's with a size of its own (none for nil), which all have; the case of the province.
+    private func twins(_ world: zzsync.World, _ sizes: [String: Int64?]) async throws -> (item: CaseView, rows: [RowID]) {
+        for (node, size) in sizes.sorted(by: { $0.key < $1.key }) {
+            var values = [try Self.field("class_number"): Value.text("20249801")]
+            if let size { values[try Self.field("计划人数")] = .integer(size) }
+            _ = try world.node(node).add(Self.form, values, author: node)
+        }
+        try await world.settle()
+        let item = try #require(try OperatorDesk(world.hub("province")).cases().first)
+        return (item, [item.row, item.otherRow ?? ""].compactMap { Int64($0) }.sorted().map { RowID($0) })
+    }
+
+    /// A late edit offers to go to the survivor; then the survivor is written: nobody at the desk has seen that.
+    @Test func anOfferFollowsTheSurvivor() async throws {
+        let world = try await world(["A1", "A2"])
+        let (item, rows) = try await twins(world, ["A1": 31, "A2": 32])
+        let desk = OperatorDesk(try world.hub("province"))
+        _ = try desk.merge(item.number, verdict)
+        try await world.sync("A1")
+        try size(world, "A2", rows[1], 77)
+        try await world.push("A2")
+        let seen = try #require(try desk.cases().first { $0.kind == "life" })
+        #expect(seen.survivor?.edit["planned_size"] == "77")
+        try size(world, "A1", rows[0], 55)
+        try await world.push("A1")
+        var late = verdict
+        late.version = seen.version
+        #expect { try desk.merge(seen.number, late) } throws: { "\($0)".contains("has changed") }
+        #expect(try sizes(world, "province", rows[0]) == .integer(55))
+        // A decision of another operator about the survivor is such a write too.
+        let now = try desk.show(seen.number)
+        try size(world, "A1", rows[0], 56)
+        try size(world, "A2", rows[0], 57)
+        for node in ["A1", "A2"] { try await world.push(node) }
+        let cell = try #require(try desk.cases().first { $0.kind == "cell" })
+        #expect(try desk.show(seen.number).version > now.version)
+        let before = try desk.show(seen.number).version
+        _ = try desk.take(cell.number, candidate: 1, verdict)
+        #expect(try desk.show(seen.number).version > before)
+        #expect(try desk.merge(seen.number, verdict).kind == "apply")
+        #expect(try sizes(world, "province", rows[0]) == .integer(77))
+    }
+
+    /// What a merge had filled in is disputed by one who had not seen it: an undo would write beneath the question.
+    @Test(arguments: [true, false]) func whatIsDisputedSinceIsNotTakenBack(ofMerge: Bool) async throws {
+        let world = try await world(["A1", "A2", "A3"])
+        // Of which node the survivor will be is chance: the one without a size must be the smaller.
+        var pair = try await twins(world, ["A1": 31, "A2": 32])
+        let desk = OperatorDesk(try world.hub("province"))
+        if ofMerge {
+            try world.node("A1").change(Self.form, pair.rows[0], [Self.field("计划人数"): .null], author: "A1")
+            try world.node("A1").change(Self.form, pair.rows[1], [Self.field("计划人数"): .integer(30)], author: "A1")
+            try await world.settle()
+            pair.item = try desk.show(pair.item.number)
+        }
+        let merge = try desk.merge(pair.item.number, verdict)
+        var decision = merge.decision
+        if ofMerge {
+            try size(world, "A3", pair.rows[0], 90)
+        } else {
+            try await world.sync("A3")
+            try size(world, "A2", pair.rows[1], 30)
+            try await world.push("A2")
+            try size(world, "A3", pair.rows[0], 90)
+            decision = try desk.merge(try #require(try desk.cases().first { $0.kind == "life" }).number, verdict).decision
+        }
+        try await world.push("A3")
+        let open = try #require(try desk.cases().first { $0.kind == "cell" })
+        #expect(open.candidates.map { $0.values["planned_size"] } == ["30", "90"] && open.shown["planned_size"] == "30")
+        #expect { try desk.undo(decision, verdict) } throws: { "\($0)".contains("is disputed: case \(open.number) is open") }
+        #expect(try sizes(world, "province", pair.rows[0]) == .integer(30))
+        // Decided, what was written stands for whoever decided it.
+        _ = try desk.take(open.number, candidate: 2, verdict)
+        #expect { try desk.undo(decision, verdict) } throws: { "\($0)".contains("written again") }
+    }
+
+    /// One list pasted on three nodes: the system merges twice into one row, and both merges can be taken back.
+    @Test(arguments: [false, true]) func threeEqualRowsArePartedAgain(isWrittenBetween: Bool) async throws {
+        let world = try await world(["A1", "A2", "A3"])
+        let desk = OperatorDesk(try world.hub("province"))
+        let values = [try Self.field("class_number"): Value.text("20249801"), try Self.field("计划人数"): .integer(31)]
+        var rows: [RowID] = []
+        for node in ["A1", "A2", "A3"] { rows.append(try world.node(node).add(Self.form, values, author: node)) }
+        rows.sort()
+        for node in ["A1", "A2"] { try await world.push(node) }
+        if isWrittenBetween {
+            // Another value, and the old one again: no longer what the first merge left, though it looks so.
+            for size in [32, 31] as [Int64] {
+                try await world.sync("A1")
+                let alive = try #require(try rows.first { try world.node("A1").values(Self.form, $0) != nil })
+                try self.size(world, "A1", alive, size)
+                try await world.push("A1")
+            }
+        }
+        try await world.push("A3")
+        let merges = try desk.journal().filter { $0.kind == "merge" }.map(\.decision).sorted()
+        try #require(merges.count == 2, "\(merges)")
+        _ = try desk.undo(merges[1], verdict)
+        if isWrittenBetween {
+            #expect { try desk.undo(merges[0], verdict) } throws: { "\($0)".contains("written again since") }
+        } else {
+            _ = try desk.undo(merges[0], verdict)
+            try await world.settle()
+            for name in ["province", "ministry"] {
+                for row in rows { #expect(try sizes(world, name, row) == .integer(31), "\(name)") }
+            }
+            // Each with each.
+            #expect(try desk.cases().map(\.kind) == ["twins", "twins", "twins"])
+        }
+    }
+
+    /// Both hubs have said that the two are two: that one takes its word back does not take the other's.
+    @Test func twoAreTwoAsLongAsOneHubSaysSo() async throws {
+        let world = try await world(["A1", "A2"])
+        let (item, _) = try await twins(world, ["A1": 31, "A2": 32])
+        let desks = try ["province", "ministry"].map { OperatorDesk(try world.hub($0)) }
+        let above = try #require(try desks[1].cases().first)
+        let below = try desks[0].distinct(item.number, verdict)
+        let other = try desks[1].distinct(above.number, verdict)
+        try await world.settle()
+        _ = try desks[0].undo(below.decision, verdict)
+        try await world.settle()
+        for desk in desks {
+            let pairs = try await desk.home.database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM zz_distinct") }
+            #expect(pairs == 1)
+        }
+        #expect(try desks[1].cases().isEmpty)
+        // Taken back by both it is open again everywhere.
+        _ = try desks[1].undo(other.decision, verdict)
+        try await world.settle()
+        for desk in desks { #expect(try desk.cases().map(\.kind) == ["twins"]) }
+    }
+
+    /// A clone among what a bulk marks as two: one entry in the journal, one undo, as of any other.
+    @Test func aBulkHasItsClonesToo() async throws {
+        let world = try await world(["A1", "A2"])
+        _ = try await twins(world, ["A1": 31, "A2": 32])
+        let province = try world.hub("province"), desk = OperatorDesk(province)
+        _ = try await province.database.write { db in
+            let sites = try Int64.fetchAll(db, sql: "SELECT site FROM zz_site").map { SiteID(key: $0) }
+            let scope = ScopeID(key: try Int64.fetchOne(db, sql: "SELECT scope FROM zz_scope")!)
+            return try CloneCase.open(db, scope: scope, older: sites[0], newer: sites[1], now: 0)
+        }
+        let report = try desk.bulk(CaseFilter(), take: .choice(.distinct), verdict, dryRun: false)
+        #expect(report.decided == 2, "\(report)")
+        let entries = try desk.journal().filter { $0.batch == nil }
+        #expect(entries.map(\.kind) == ["bulk"] && entries.first?.decision == report.decision, "\(entries)")
+        _ = try desk.undo(try #require(report.decision), verdict)
+        #expect(Set(try desk.cases().map(\.kind)) == ["twins", "clone"])
+    }
+}
