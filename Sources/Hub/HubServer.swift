@@ -104,10 +104,11 @@ package struct HubServer {
     /// Calls whose body is small.
     private func answer(_ request: Request, _ method: WireRequest.Method) async -> Response {
         var wire = wireRequest(request, method)
+        let bytesMax = HubEndpoint.bytesMax(of: wire.target)
         do {
-            wire.body = Array(try await request.body.collect(upTo: HubEndpoint.callBytesMax).readableBytesView)
+            wire.body = Array(try await request.body.collect(upTo: bytesMax).readableBytesView)
         } catch {
-            let cut = WireError(.tooLarge, "the request is larger than \(HubEndpoint.callBytesMax) bytes or was cut off")
+            let cut = WireError(.tooLarge, "the request is larger than \(bytesMax) bytes or was cut off")
             return response(endpoint.refusal(cut, target: wire.target))
         }
         return response(await endpoint.answer(wire))

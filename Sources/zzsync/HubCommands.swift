@@ -48,7 +48,7 @@ struct HubServe: AsyncParsableCommand {
     @Option(help: "PEM certificate chain: serve TLS.") var tlsCert: String?
     @Option(help: "PEM key of the certificate.") var tlsKey: String?
     @Flag(help: "Allow plain HTTP beyond this machine.") var insecureHttp = false
-    @Option(help: "Forward to the parent every so many seconds; 0 = only on command.") var forwardInterval: Double = 0
+    @Option(help: "Forward to the parent every so many seconds; 0 = only on command.") var forwardInterval = Seconds(0)
 
     func run() async throws {
         let hub = try options.openHub()
@@ -61,7 +61,7 @@ struct HubServe: AsyncParsableCommand {
         let server = HubServer(
             HubService(hub, worker: worker),
             options: .init(host: host, port: port, certificateFile: tlsCert, keyFile: tlsKey))
-        let forwardInterval = forwardInterval
+        let forwardInterval = forwardInterval.count
         var logger = Logger(label: "zzsync") { StreamLogHandler.standardError(label: $0) }
         logger.logLevel = .warning
         do {
@@ -295,13 +295,13 @@ struct HubQuarantineRelease: AsyncParsableCommand {
 struct HubForward: AsyncParsableCommand {
     static let configuration = CommandConfiguration(commandName: "forward", abstract: "Exchange the data with the parent hub.")
     @OptionGroup var options: Options
-    @Option(help: "After sending, wait up to so many seconds for the parent's merge.") var wait: Double = 2
+    @Option(help: "After sending, wait up to so many seconds for the parent's merge.") var wait = Seconds(2)
 
     func run() async throws {
         let hub = try options.openHub()
         let lock = try HomeLock(hub.directory, "forward")
         defer { withExtendedLifetime(lock) {} }
-        try await hub.session().run(wait: wait).show(options)
+        try await hub.session().run(wait: wait.count).show(options)
     }
 }
 

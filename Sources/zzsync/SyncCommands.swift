@@ -26,7 +26,7 @@ struct Sync: AsyncParsableCommand {
     @Flag(help: "Say what would be sent; send nothing.") var dryRun = false
     @Flag(help: "Send only.") var pushOnly = false
     @Flag(help: "Fetch only; what was written is sealed, not sent.") var pullOnly = false
-    @Option(help: "After sending, wait up to so many seconds for the hub's merge.") var wait: Double = 2
+    @Option(help: "After sending, wait up to so many seconds for the hub's merge.") var wait = Seconds(2)
 
     func run() async throws {
         let node = try options.openNode()
@@ -38,7 +38,7 @@ struct Sync: AsyncParsableCommand {
         }
         let lock = try HomeLock(node.directory, "sync")
         defer { withExtendedLifetime(lock) {} }
-        let report = try await node.session().run(push: !pullOnly, pull: !pushOnly, wait: wait)
+        let report = try await node.session().run(push: !pullOnly, pull: !pushOnly, wait: wait.count)
         try report.show(options)
     }
 }
@@ -192,14 +192,14 @@ struct Doctor: ParsableCommand {
 struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "The node's daemon: sync periodically until stopped.")
     @OptionGroup var options: Options
-    @Option(help: "Seconds between two syncs.") var interval: Double = 900
+    @Option(help: "Seconds between two syncs.") var interval = Seconds(900)
 
     func run() async throws {
         let node = try options.openNode()
         let lock = try HomeLock(node.directory, "serve")
         defer { withExtendedLifetime(lock) {} }
-        Terminal.line("serving \(node.directory), sync every \(Int(interval)) s")
-        await PeriodicSync(interval: interval).run { wait throws(Failure) in
+        Terminal.line("serving \(node.directory), sync every \(Int(interval.count)) s")
+        await PeriodicSync(interval: interval.count).run { wait throws(Failure) in
             let lock = try HomeLock(node.directory, "sync")
             defer { withExtendedLifetime(lock) {} }
             return try await node.session().run(wait: wait)

@@ -190,6 +190,9 @@ struct MemoryStore: ScopeStore {
         ([0] + form.groups.map(\.number)).reduce(into: [:]) { $0[$1] = taken[TakenKey(row: row, group: $1, epoch: epoch)] }
     }
 
+    /// The models have no undo.
+    mutating func note(_ same: SameWord) {}
+
     mutating func note(_ cell: TakenCell, _ form: Form, _ row: RowID, group: Int, epoch: Int) {
         let key = TakenKey(row: row, group: group, epoch: epoch)
         taken[key] = taken[key, default: []].filter { $0.was != cell.was } + [cell]

@@ -65,7 +65,9 @@ package struct CaseFilter: Sendable {
             return columns
         case "kind": try check(kinds.contains { matches($0, text) }, text, "kind of case", "Kinds are \(kinds.joined(separator: ", ")).")
         case "returned", "answered": try check(["yes", "no"].contains(text), text, "value of \(key)", "Write \(key)=yes or \(key)=no.")
-        case "case": try check(Int64(text) != nil, text, "number of a case", "Write its number, or several: case=17,18.")
+        case "case":
+            try check(Int64(text) != nil, text, "number of a case", "Write its number, or several: case=17,18.")
+            return ["\(Int64(text)!)"]
         default: break
         }
         return [text]

@@ -31,19 +31,25 @@ extension OperatorDesk {
             otherRow: (row["other_id"] as Int64?).map(String.init),
             isReturned: returned != nil, questions: questions, shown: present, base: before,
             candidates: try candidates.enumerated().map { index, candidate in
-                CandidateView(
+                // What stood here when the row was deleted is signed with its newest edit, not with who added the row once.
+                let by = index == 0 && candidate.life == .alive ? unseen?.by ?? candidate.by : candidate.by
+                return CandidateView(
                     candidate: index + 1,
                     values: isLife
                         ? ["life": "\(candidate.life)"]
                         : Dictionary(uniqueKeysWithValues: zip(fields, (isRule ? places.map { candidate.values[$0] } : candidate.values).map(\.shown))),
-                    author: candidate.by.stamp.author, time: candidate.by.stamp.time,
-                    site: candidate.by.stamp.origin.description, from: try label(db, candidate.by.writer),
-                    child: child(candidate.by.writer), clamped: candidate.by.clamped, answers: candidate.answers(returned))
+                    author: by.stamp.author, time: by.stamp.time, site: by.stamp.origin.description, from: try label(db, by.writer),
+                    child: child(by.writer), clamped: by.clamped, answers: candidate.answers(returned))
             },
             survivor: row["kind"] as String == "life" ? try form.flatMap { try survivor(db, $0, scope, RowID(row["id"])) } : nil,
             rows: pair?.rows, merged: pair?.merged,
             breaks: isRule ? form.map { form in form.rules.filter { RuleCase.ruleIDs(row).contains($0.id) }.map { "\($0.id) \($0.message)" } } : nil,
-            confirmed: try questions.flatMap { try AnswerRecord.list(db, scope: scope, to: Int64($0.record)!) })
+            confirmed: try questions.flatMap { question in
+                // A question about rows of two schools goes to both.
+                try ([scope] + ((row["other_scope"] as Int64?).map { ScopeID(key: $0) }.flatMap { $0 == scope ? nil : [$0] } ?? [])).flatMap {
+                    try AnswerRecord.list(db, scope: $0, to: Int64(question.record)!)
+                }
+            })
     }
 
     /// What the school was asked about the case, as far as nobody has taken it back.
@@ -104,12 +110,13 @@ extension OperatorDesk {
     /// Of what a parent has seen this hub's positions say nothing: there it is what the row's editors have written.
     private func unseenByTheDelete(
         _ db: Database, _ form: Form, _ scope: ScopeID, _ id: RowID, _ candidates: [Candidate]
-    ) throws -> (written: [String: String], before: [String: String]) {
+    ) throws -> (written: [String: String], before: [String: String], by: Provenance?) {
         var store = try SQLiteScopeStore(db, scope: scope)
-        guard let row = try store.load(form, [id])[id] else { return ([:], [:]) }
+        guard let row = try store.load(form, [id])[id] else { return ([:], [:], nil) }
         let deletes = candidates.filter { $0.life == .dead && $0.by.writer != .parent }.map(\.cursor)
         let editors = Set(candidates.filter { $0.life == .alive }.map(\.by.stamp.author))
         var (written, before): ([String: String], [String: String]) = ([:], [:])
+        var newest: Cell?
         for (index, group) in form.groups.enumerated() where row.cells[index].isWritten {
             let cell = row.cells[index]
             guard let seen = deletes.min() else {
@@ -117,13 +124,14 @@ extension OperatorDesk {
                 continue
             }
             guard cell.written > seen else { continue }
+            if cell.written > newest?.written ?? .none { newest = cell }
             let old = try value(db, scope, form, id, group.number, at: seen)
             for (place, field) in group.fields.enumerated() {
                 written[form.fields[field].id] = row.values[field].shown
                 before[form.fields[field].id] = old?[place].shown
             }
         }
-        return (written, before)
+        return (written, before, newest?.by)
     }
 
     private func twins(_ db: Database, _ entry: Row, _ form: Form) throws -> (rows: [TwinView], merged: MergeOutcome?) {

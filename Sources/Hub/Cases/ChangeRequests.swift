@@ -50,6 +50,7 @@ package struct ChangeRequest: Codable, Sendable {
 extension OperatorDesk {
     /// - Parameter all: those that are closed too.
     package func requests(form: Form? = nil, school: String? = nil, all: Bool = false) throws(Failure) -> [ChangeRequest] {
+        if let school { _ = try home.scope(school: school) }
         let numbers = try read { db in
             try Int64.fetchAll(
                 db, sql: "SELECT number FROM zz_case WHERE kind = 'owner' AND (?1 OR closed_at IS NULL) AND (?2 IS NULL OR form = ?2) ORDER BY number",

@@ -2,6 +2,10 @@
 // the transaction that moved the rows, for scattered index writes between those cost three times as much on a province.
 //
 // A second living claim opens a case of kind "twins" between the two rows, in one school or two; nothing is refused.
+//
+// Of many rows of one key (a placeholder that somebody typed four thousand times) not every pair is asked about, which would be eight
+// million cases: each row is, with the first that share its key and are not marked as two with it. Whoever is asked about is always asked
+// about with somebody, and when one of them goes, with the next.
 
 import Foundation
 import GRDB
@@ -9,6 +13,8 @@ import Shared
 
 struct ClaimKeeper {
     let home: HubHome
+    /// Others of its key with which a row is asked about at once.
+    private static let othersMax = 2
 
     /// Brings the claims of every scope up to its log's end: after a switch all of them are made again.
     func updateAll() async throws {
@@ -74,10 +80,10 @@ struct ClaimKeeper {
                   OR this.id IN (SELECT undoes FROM \(table) WHERE scope = ?1 AND id IN (SELECT value FROM json_each(?2))))
                 ORDER BY undone DESC
                 """, arguments: [scope.key, ids])
-        return try said.compactMap { row in
-            guard let form = home.catalogue[row["form"] as String], let other = (row["other_scope"] as String?).flatMap({ ScopeID($0) }),
+        return try said.flatMap { row -> [(FormNumber, RowID)] in
+            guard let form = (row["form"] as String?).flatMap({ home.catalogue[$0] }), let other = (row["other_scope"] as String?).flatMap({ ScopeID($0) }),
                 let id = row["row_id"] as Int64?, let otherID = row["other_row"] as Int64?
-            else { return nil }
+            else { return [] }
             try db.execute(
                 sql: row["undone"]
                     ? """
@@ -85,7 +91,7 @@ struct ClaimKeeper {
                       OR (scope = ?4 AND id = ?5 AND other_scope = ?2 AND other_id = ?3))
                     """ : "INSERT OR IGNORE INTO zz_distinct VALUES (?1, ?2, ?3, ?4, ?5)",
                 arguments: [form.number, scope.key, id, other.key, otherID])
-            return (form.number, RowID(id))
+            return [(form.number, RowID(id))] + (other == scope ? [(form.number, RowID(otherID))] : [])
         }
     }
 
@@ -100,8 +106,28 @@ struct ClaimKeeper {
                     WHERE (SELECT key FROM zz_claim_row WHERE form = ?1 AND scope = ?2 AND id = value)
                       IS NOT (SELECT \(key) FROM \(form.table) WHERE scope = ?2 AND id = value AND _life = 1)
                     """), arguments: [form.number, store.scope.key, ids])!
-        if moved != "[]" { try claim(db, form, key: key, moved, scope: store.scope) }
+        guard moved != "[]" else { return try openAndClose(db, form, ids, scope: store.scope) }
+        let left = try String.fetchOne(
+            db.cachedStatement(
+                sql: """
+                    SELECT json_group_array(DISTINCT key) FROM zz_claim_row
+                    WHERE form = ?1 AND scope = ?2 AND id IN (SELECT value FROM json_each(?3))
+                    """), arguments: [form.number, store.scope.key, moved])!
+        try claim(db, form, key: key, moved, scope: store.scope)
         try openAndClose(db, form, ids, scope: store.scope)
+        if left != "[]" { try askTheRest(db, form, keys: left, scope: store.scope) }
+    }
+
+    /// Rows went from these keys: those that stay may have been asked about with them alone.
+    private func askTheRest(_ db: Database, _ form: Form, keys: String, scope: ScopeID) throws {
+        let inSchool = form.keyScope == .school
+        let rest = try Row.fetchAll(
+            db.cachedStatement(
+                sql: """
+                    SELECT scope, json_group_array(id) AS ids FROM zz_claim
+                    WHERE form = ?1 AND key IN (SELECT value FROM json_each(?2))\(inSchool ? " AND scope = ?3" : "") GROUP BY scope
+                    """), arguments: [form.number, keys] + (inSchool ? [scope.key] : []))
+        for school in rest { try openAndClose(db, form, school["ids"], scope: ScopeID(key: school["scope"])) }
     }
 
     /// Takes back what these rows claimed, and claims what they have now, in order of key.
@@ -126,24 +152,28 @@ struct ClaimKeeper {
         for sql in steps { try db.cachedStatement(sql: sql).execute(arguments: [form.number, scope.key, ids]) }
     }
 
-    /// Opens a case for each pair that has none, and closes the cases whose rows no longer share a key.
+    /// Opens cases for rows that share a key with others, and closes those whose rows no longer do.
     private func openAndClose(_ db: Database, _ form: Form, _ ids: String, scope: ScopeID) throws {
-        let twins = """
-            FROM zz_claim_row AS mine JOIN zz_claim AS other ON other.form = mine.form AND other.key = mine.key
-              AND NOT (other.scope = mine.scope AND other.id = mine.id)
-              AND NOT \(Self.distinct("mine.form", "mine.scope", "mine.id", "other.scope", "other.id"))\(form.keyScope == .school ? " AND other.scope = mine.scope" : "")
-            WHERE mine.form = ?1 AND mine.scope = ?2 AND mine.id IN (SELECT value FROM json_each(?3))
-            """
-        try db.cachedStatement(
-            sql: """
-                INSERT INTO zz_case (kind, scope, form, id, field_group, other_scope, other_id, opened_at)
-                SELECT 'twins', mine.scope, mine.form, mine.id, 0, other.scope, other.id, unixepoch() \(twins)
-                  AND NOT \(Self.asked("mine.form", "mine.scope", "mine.id", "other.scope", "other.id"))
-                  AND NOT \(Self.asked("mine.form", "other.scope", "other.id", "mine.scope", "mine.id"))
-                  AND ((mine.scope, mine.id) > (other.scope, other.id) OR other.scope <> mine.scope
-                    OR other.id NOT IN (SELECT value FROM json_each(?3)))
-                """
-        ).execute(arguments: [form.number, scope.key, ids])
+        for (mine, other) in try pairs(db, form, ids, scope: scope) {
+            let arguments: StatementArguments = [form.number, scope.key, mine, other.scope, other.id]
+            // One that had closed by itself is the same question, with what was asked and answered about it.
+            try db.cachedStatement(
+                sql: """
+                    UPDATE zz_case SET closed_at = NULL, version = version + 1
+                    WHERE number = (SELECT max(number) FROM zz_case INDEXED BY zz_case_parted
+                      WHERE kind = 'twins' AND record IS NULL AND closed_at IS NOT NULL AND form = ?1 AND (
+                        (scope = ?2 AND id = ?3 AND other_scope = ?4 AND other_id = ?5) OR (scope = ?4 AND id = ?5 AND other_scope = ?2 AND other_id = ?3)))
+                      AND NOT \(Self.asked("?1", "?2", "?3", "?4", "?5")) AND NOT \(Self.asked("?1", "?4", "?5", "?2", "?3"))
+                    """
+            ).execute(arguments: arguments)
+            try db.cachedStatement(
+                sql: """
+                    INSERT INTO zz_case (kind, scope, form, id, field_group, other_scope, other_id, opened_at)
+                    SELECT 'twins', ?2, ?1, ?3, 0, ?4, ?5, unixepoch()
+                    WHERE NOT \(Self.asked("?1", "?2", "?3", "?4", "?5")) AND NOT \(Self.asked("?1", "?4", "?5", "?2", "?3"))
+                    """
+            ).execute(arguments: arguments)
+        }
         try db.cachedStatement(
             sql: """
                 UPDATE zz_case SET closed_at = unixepoch(), record = (SELECT max(id) FROM \(SystemForms.decision.table) AS d
@@ -158,6 +188,49 @@ struct ClaimKeeper {
                         AND b.scope = zz_case.other_scope AND b.id = zz_case.other_id))
                 """
         ).execute(arguments: [form.number, scope.key, ids, form.id])
+    }
+
+    private struct Claimant: Hashable {
+        let scope: Int64
+        let id: Int64
+    }
+
+    /// Each row that shares its key, with the first others; of two that are both looked at the later one's case names the earlier.
+    private func pairs(_ db: Database, _ form: Form, _ ids: String, scope: ScopeID) throws -> [(mine: Int64, other: Claimant)] {
+        let inSchool = form.keyScope == .school ? " AND other.scope = ?2" : ""
+        let shared = try Row.fetchAll(
+            db.cachedStatement(
+                sql: """
+                    SELECT mine.id, mine.key FROM zz_claim_row AS mine
+                    WHERE mine.form = ?1 AND mine.scope = ?2 AND mine.id IN (SELECT value FROM json_each(?3))
+                      AND EXISTS (SELECT 1 FROM zz_claim AS other WHERE other.form = ?1 AND other.key = mine.key
+                        AND NOT (other.scope = ?2 AND other.id = mine.id)\(inSchool))
+                    """), arguments: [form.number, scope.key, ids])
+        guard !shared.isEmpty else { return [] }
+        let looked = Set(shared.map { $0["id"] as Int64 })
+        var pairs: [Int64: Set<Claimant>] = [:]
+        for row in shared {
+            let mine: Int64 = row["id"]
+            let first = try Row.fetchAll(
+                db.cachedStatement(
+                    sql: """
+                        SELECT other.scope, other.id FROM zz_claim AS other
+                        WHERE other.form = ?1 AND other.key = ?3 AND NOT (other.scope = ?2 AND other.id = ?4)\(inSchool)
+                          AND NOT \(Self.distinct("?1", "?2", "?4", "other.scope", "other.id"))
+                        ORDER BY other.scope, other.id LIMIT \(Self.othersMax)
+                        """), arguments: [form.number, scope.key, row["key"] as String, mine])
+            for one in first {
+                let other = Claimant(scope: one["scope"], id: one["id"])
+                if other.scope == scope.key, other.id > mine, looked.contains(other.id) {
+                    pairs[other.id, default: []].insert(Claimant(scope: scope.key, id: mine))
+                } else {
+                    pairs[mine, default: []].insert(other)
+                }
+            }
+        }
+        return pairs.sorted { $0.key < $1.key }.flatMap { mine, others in
+            others.sorted { ($0.scope, $0.id) < ($1.scope, $1.id) }.map { (mine, $0) }
+        }
     }
 
     /// There is an open case between the two rows, this way round: with both ways in one condition every open case would be read.

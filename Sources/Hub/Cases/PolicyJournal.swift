@@ -124,7 +124,8 @@ enum PolicyJournal {
     }
 
     /// Keeps open requests in step with the value that they ask about: it is their first candidate, what it has come to agree with is
-    /// asked no longer, and a request that asks nothing any more, or whose row is gone, is closed. Called wherever rows move.
+    /// asked no longer, and a request that asks nothing any more, or whose row is gone, is closed. It is open again when the row lives again.
+    /// Called wherever rows move.
     ///
     /// - Parameter deciding: a case that is being decided: it closes by that.
     static func follow(
@@ -132,8 +133,11 @@ enum PolicyJournal {
     ) throws {
         let open = try Row.fetchAll(
             db.cachedStatement(
-                sql: "SELECT number, form, id, field_group FROM zz_case WHERE scope = ? AND kind = 'owner' AND closed_at IS NULL"),
-            arguments: [store.scope.key])
+                sql: """
+                    SELECT number, form, id, field_group, 0 AS is_closed FROM zz_case WHERE scope = ?1 AND kind = 'owner' AND closed_at IS NULL
+                    UNION ALL SELECT number, form, id, field_group, 1 FROM zz_case INDEXED BY zz_case_gone
+                    WHERE scope = ?1 AND kind = 'owner' AND record IS NULL AND closed_at IS NOT NULL
+                    """), arguments: [store.scope.key])
         guard !open.isEmpty else { return }
         let moved = Set(moved.map { MovedRow(form: $0.form, row: $0.row) })
         var stamps = Stamps(db)
@@ -142,8 +146,24 @@ enum PolicyJournal {
                 let group = form.groups.firstIndex(where: { $0.number == entry["field_group"] as Int }),
                 let row = try store.load(form, [RowID(entry["id"])])[RowID(entry["id"])]
             else { continue }
+            if entry["is_closed"], try !reopen(db, entry["number"], store.scope, row, group, &stamps) { continue }
             try follow(db, entry["number"], row, group, &stamps)
         }
+    }
+
+    /// A request that closed because its row was gone: it asks what it asked. One that was met has nothing to ask.
+    ///
+    /// - Returns: whether it is open again.
+    private static func reopen(
+        _ db: Database, _ number: Int64, _ scope: ScopeID, _ row: MergeRow, _ group: Int, _ stamps: inout Stamps
+    ) throws -> Bool {
+        guard row.life == .alive else { return false }
+        let known = try CaseStore.candidates(db, number: number, stamps: &stamps)
+        let isMet = known.dropFirst().contains { $0.values == known[0].values }
+        guard !isMet, try openRequest(db, scope, row.form.number, row.id, fields: row.form.groups[group].number) == nil
+        else { return false }
+        try db.execute(sql: "UPDATE zz_case SET closed_at = NULL, version = version + 1 WHERE number = ?", arguments: [number])
+        return true
     }
 
     private static func follow(_ db: Database, _ number: Int64, _ row: MergeRow, _ group: Int, _ stamps: inout Stamps) throws {

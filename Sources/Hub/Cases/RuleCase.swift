@@ -212,6 +212,7 @@ extension Ruling {
             throw writtenAgain(decision, later)
         }
         if let later = groups.compactMap({ row.cases[$0] }).first { throw isDisputed(decision, later) }
+        for group in groups where row.cells[group].written.rawValue == position { try checkSame(decision, row, group) }
         let old = ValuesJSON.decode(decision["before"])
         row.position = takePosition()
         let unsent = try unsent(position)
@@ -224,17 +225,22 @@ extension Ruling {
         try reopenCase()
     }
     /// The row's fields of which the parent has not been told what was written here at a position.
-    private func unsent(_ position: Int64) throws -> FieldMask {
+    func unsent(_ position: Int64) throws -> FieldMask {
         let sealed = try Int64.fetchOne(db, sql: "SELECT sealed FROM zz_scope WHERE scope = ?", arguments: [store.scope.key])!
         return position > sealed ? row.form.allFields : try Held.cells(db, scope: store.scope, form: row.form, row: row.id).fields
     }
 
     /// Who the parent had it from, where a write has replaced the parent's word: put back, it is the parent's word again and no write of ours.
-    private func parents(_ group: Int, writtenOverAt position: Int64) throws -> Provenance? {
+    func parents(_ group: Int, writtenOverAt position: Int64) throws -> Provenance? {
+        try provenance(group, writtenOverAt: position).flatMap { $0.writer == .parent ? $0 : nil }
+    }
+
+    /// Of what a write at a position has replaced.
+    func provenance(_ group: Int, writtenOverAt position: Int64) throws -> Provenance? {
         let stamp = try Int64.fetchOne(
             db, sql: "SELECT stamp FROM zz_history WHERE scope = ? AND form = ? AND id = ? AND field_group = ? AND replaced = ?",
             arguments: [store.scope.key, row.form.number, row.id.rawValue, row.form.groups[group].number, position])
         var stamps = store.stamps
-        return try stamp.map { try stamps.provenance($0) }.flatMap { $0.writer == .parent ? $0 : nil }
+        return try stamp.map { try stamps.provenance($0) }
     }
 }

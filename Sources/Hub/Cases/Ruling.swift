@@ -25,6 +25,8 @@ struct Ruling {
     let view: CaseView
     /// Cell cases that a deciding delete closes with the row's.
     private var closedToo: [Int64] = []
+    /// The row that took what was to be kept of one that died.
+    private var survivor: RowID?
     private var watched: (row: RowID, errorsBefore: Set<String>)?
     var row: MergeRow
     /// The groups that the case is about: one for a value, those that a broken rule reads, none for the row's life and for twins.
@@ -196,6 +198,7 @@ struct Ruling {
         before = "\"\(row.life)\""
         closedToo = row.cases.values.compactMap(\.number).sorted()
         row.decideLife(.dead, by: by, at: takePosition())
+        self.survivor = survivor
         value = "\"\(survivor)\""
         result = ["row": survivor.description]
         for (field, value) in edit { result[row.form.fields[field].id] = value.shown }
@@ -320,7 +323,7 @@ struct Ruling {
         record.fields = view.group
         record.otherSchool = view.otherSchool
         record.otherScope = (entry["other_scope"] as Int64?).map { ScopeID(key: $0).description }
-        record.otherRow = view.otherRow
+        record.otherRow = view.otherRow ?? survivor?.description
         record.base = view.base ?? [:]
         record.candidates = view.sides
         record.result = result

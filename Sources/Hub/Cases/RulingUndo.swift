@@ -28,6 +28,8 @@ extension Ruling {
                     """, arguments: [number, decision["decision"] as Int64])
         case "apply":
             try undoApply(decision)
+        case _ where entry["kind"] as String == "owner" && decision["policy"] as String? == nil:
+            try undoAnswer(decision)
         case _ where entry["kind"] as String == RuleCase.kind:
             try undoRule(decision)
         default:
@@ -38,12 +40,13 @@ extension Ruling {
     /// The value or life that was decided is open again, and the cases that went with it.
     mutating func reopen(_ decision: Row) throws {
         let cell = group.map { row.cells[$0] } ?? row.lifeCell
-        guard cell.written.rawValue == decision["position"] as Int64 else {
+        guard try isUntouched(row, group, since: Position(decision["position"])) else {
             let isSame = group.map { ValuesJSON.encode(row.groupValues($0)) == decision["value"] as String } ?? false
             throw isSame ? askedAgain(decision) : writtenAgain(decision, cell)
         }
         // The case shows what was decided, among what others have written meanwhile: that must not go with an undo.
         if let later = group.map({ row.cases[$0] }) ?? row.rowCase, later.number != number { throw isDisputed(decision, later) }
+        try checkSame(decision, row, group)
         var stamps = store.stamps
         let open = OpenCase(number: number, candidates: try CaseStore.candidates(db, number: number, stamps: &stamps))
         row.reopen(group, open, by: by, at: takePosition())
@@ -51,6 +54,47 @@ extension Ruling {
         value = group.map { ValuesJSON.encode(row.groupValues($0)) } ?? decision["before"]
         try save(row)
         try reopenCase()
+    }
+
+    /// A change request that was answered is open again: what its owner had written stands, as his word.
+    private mutating func undoAnswer(_ decision: Row) throws {
+        guard let group else { return try reopen(decision) }
+        let position: Int64 = decision["position"]
+        let cell = row.cells[group]
+        guard try isUntouched(row, group, since: Position(position)) else { throw writtenAgain(decision, cell) }
+        if let later = row.cases[group] { throw isDisputed(decision, later) }
+        try checkSame(decision, row, group)
+        let old = ValuesJSON.decode(decision["before"])
+        if old != row.groupValues(group) {
+            row.position = takePosition()
+            row.forceWrite(group, old, by: try owners(group, writtenOverAt: position) ?? by)
+            try save(row)
+        }
+        value = ValuesJSON.encode(old)
+        try db.execute(sql: "UPDATE zz_case SET closed_at = NULL, record = NULL, version = version + 1 WHERE number = ?", arguments: [number])
+    }
+
+    /// Whose the value was that a decision wrote over: the parent's still, where it has not been told; else this hub says it for him.
+    private func owners(_ group: Int, writtenOverAt position: Int64) throws -> Provenance? {
+        if try unsent(position).isSuperset(of: row.form.groups[group].mask), let parents = try parents(group, writtenOverAt: position) { return parents }
+        var owners = try provenance(group, writtenOverAt: position)
+        owners?.writer = .hub
+        return owners
+    }
+
+    /// - Parameter group: nil for the row's life.
+    /// - Throws: `Failure(.refused)` where somebody typed what stands there too: an undo would take his word without his knowing.
+    func checkSame(_ decision: Row, _ row: MergeRow, _ group: Int?) throws {
+        let written = group.map { row.cells[$0].written } ?? row.lifeCell.written
+        let too = try Row.fetchOne(
+            db.cachedStatement(
+                sql: "SELECT author, time FROM zz_same JOIN zz_stamp USING (stamp) WHERE scope = ? AND form = ? AND id = ? AND field_group = ? AND written = ? LIMIT 1"),
+            arguments: [store.scope.key, row.form.number, row.id.rawValue, group.map { row.form.groups[$0].number } ?? 0, written.rawValue])
+        guard let too else { return }
+        throw Failure(
+            .refused,
+            "What decision \(decision["decision"] as Int64) wrote was written by \(too["author"] as String) too, at \(shownTime(too["time"])), who had not seen the decision.",
+            next: "Nothing was changed: an undo would take that word as well. Correct the value with an ordinary write.")
     }
 
     func isDisputed(_ decision: Row, _ later: OpenCase) -> Failure {
@@ -92,11 +136,18 @@ extension Ruling {
         else { throw Failure(.damaged, "The other row of case \(number) is gone.", next: "Run `zzsync hub status`.") }
         var (survivor, gone) = row.id < other.id ? (row, other) : (other, row)
         let end = Position(decision["position"]).advanced(by: 1)
-        guard gone.life == .dead, survivor.life == .alive, try isUntouched(survivor, since: end) else {
+        let isWritten = try survivor.cells.indices.contains { try !isUntouched(survivor, $0, since: end) }
+        guard gone.life == .dead, survivor.life == .alive, try isUntouched(survivor, nil, since: end), !isWritten else {
             throw Failure(
                 .refused, "The merged row was \(survivor.life == .alive ? "written again" : "deleted") since.",
                 next: "Nothing was changed; add the other row again at the school.")
         }
+        guard try isUntouched(gone, nil, since: Position(decision["position"])) else {
+            throw Failure(
+                .refused, "That row \(gone.id) does not live was decided again since, by \(gone.lifeCell.by.stamp.author).",
+                next: "Nothing was changed; undo that decision first.")
+        }
+        try checkSame(decision, gone, nil)
         let old = ValuesJSON.decode(decision["before"])
         survivor.position = takePosition()
         for index in row.form.groups.indices {
@@ -104,6 +155,7 @@ extension Ruling {
             let values = row.form.groups[index].fields.map { $0 < old.count ? old[$0] : survivor.values[$0] }
             guard values != survivor.groupValues(index) else { continue }
             if let later = survivor.cases[index] { throw isDisputed(decision, later) }
+            try checkSame(decision, survivor, index)
             survivor.forceWrite(index, values, by: by)
         }
         gone.decideLife(.alive, by: by, at: takePosition())
@@ -112,39 +164,41 @@ extension Ruling {
         try reopenCase()
     }
 
-    /// Whether nobody has written the row since, other than by merges with a third row that were taken back themselves: those left the
-    /// values as they were, at places of their own.
-    private func isUntouched(_ survivor: MergeRow, since end: Position) throws -> Bool {
-        guard survivor.lifeCell.written <= end else { return false }
-        let later = survivor.cells.indices.filter { survivor.cells[$0].written > end }
-        guard !later.isEmpty else { return true }
-        // The survivor is written first, then the other row: the journal notes the place of the latter.
-        let takenBack = try Set(
-            Int64.fetchAll(
-                db,
-                sql: """
-                    SELECT this.position - 1 FROM zz_decision AS merge JOIN zz_case AS twins ON twins.number = merge.number
-                      JOIN zz_decision AS this ON this.decision IN (merge.decision, merge.undone_by)
-                    WHERE merge.kind = 'merge' AND merge.undone_by IS NOT NULL AND twins.kind = 'twins' AND twins.scope = ?1 AND twins.form = ?2
-                      AND ?3 IN (twins.id, twins.other_id)
-                    """, arguments: [store.scope.key, survivor.form.number, survivor.id.rawValue]))
-        return try later.allSatisfy { index in
-            var written = survivor.cells[index].written
-            while written > end {
-                let before = try Int64.fetchOne(
-                    db.cachedStatement(
-                        sql: "SELECT written FROM zz_history WHERE scope = ? AND form = ? AND id = ? AND field_group = ? AND replaced = ?"),
-                    arguments: [store.scope.key, survivor.form.number, survivor.id.rawValue, survivor.form.groups[index].number, written.rawValue])
-                guard takenBack.contains(written.rawValue), let before else { return false }
-                written = Position(before)
-            }
-            return true
+    /// Whether nobody has written a cell since a position, other than by merges with another row that were taken back themselves: those left
+    /// what stood there as it was, at places of their own.
+    ///
+    /// - Parameter group: nil for the row's life.
+    private func isUntouched(_ row: MergeRow, _ group: Int?, since end: Position) throws -> Bool {
+        var written = group.map { row.cells[$0].written } ?? row.lifeCell.written
+        guard written > end else { return true }
+        let takenBack = try mergesTakenBack(row)
+        while written > end {
+            let before = try Int64.fetchOne(
+                db.cachedStatement(sql: "SELECT written FROM zz_history WHERE scope = ? AND form = ? AND id = ? AND field_group = ? AND replaced = ?"),
+                arguments: [store.scope.key, row.form.number, row.id.rawValue, group.map { row.form.groups[$0].number } ?? 0, written.rawValue])
+            guard takenBack.contains(written.rawValue), let before else { return false }
+            written = Position(before)
         }
+        return true
+    }
+
+    /// Where merges of the row that were undone, and their undos, wrote it.
+    private func mergesTakenBack(_ row: MergeRow) throws -> Set<Int64> {
+        // The survivor is written first, then the other row: the journal notes the place of the latter.
+        try Set(
+            Int64.fetchAll(
+                db.cachedStatement(
+                    sql: """
+                        SELECT this.position - place.value FROM json_each('[0, 1]') AS place, zz_case AS twins JOIN zz_decision AS merge ON merge.number = twins.number
+                          JOIN zz_decision AS this ON this.decision IN (merge.decision, merge.undone_by)
+                        WHERE merge.kind = 'merge' AND merge.undone_by IS NOT NULL AND twins.kind = 'twins' AND twins.scope = ?1 AND twins.form = ?2
+                          AND ?3 IN (twins.id, twins.other_id)
+                        """), arguments: [store.scope.key, row.form.number, row.id.rawValue]))
     }
 
     func reopenCase() throws { try Self.reopen(db, number) }
 
-    /// A change request that is open again is a question: the value is held until somebody answers.
+    /// What the system made a change request, and somebody took back, is a question: the value is held until somebody answers.
     private static func reopen(_ db: Database, _ number: Int64) throws {
         try db.execute(
             sql: "UPDATE zz_case SET kind = iif(kind = 'owner', 'cell', kind), closed_at = NULL, record = NULL, version = version + 1 WHERE number = ?",

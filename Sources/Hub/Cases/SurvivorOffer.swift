@@ -18,9 +18,10 @@ struct SurvivorOffer {
         let merged = try Row.fetchOne(
             db.cachedStatement(
                 sql: """
-                    SELECT min(row_id, other_row) AS survivor, _at FROM \(table) WHERE scope = ?1 AND _life = 1 AND kind = 'merge' AND form = ?2
+                    SELECT min(row_id, other_row) AS survivor, _at FROM \(table) AS merge
+                    WHERE scope = ?1 AND _life = 1 AND kind = 'merge' AND form = ?2
                       AND max(row_id, other_row) = ?3 AND min(row_id, other_row) <> ?3
-                      AND id NOT IN (SELECT undoes FROM \(table) WHERE scope = ?1 AND _life = 1 AND undoes IS NOT NULL)
+                      AND NOT EXISTS (SELECT 1 FROM \(table) AS undo WHERE undo.scope = ?1 AND undo._life = 1 AND undo.undoes = merge.id)
                     ORDER BY decided_at DESC LIMIT 1
                     """), arguments: [store.scope.key, row.form.id, row.id.rawValue])
         guard let merged, let survivor = try store.load(row.form, [RowID(merged["survivor"])]).values.first, survivor.life == .alive,
@@ -66,11 +67,14 @@ extension Ruling {
         let edit = offer.groups.map { (group: $0, values: row.groupValues($0)) }
         try watch(survivor.id)
         survivor.position = takePosition()
+        let replaced = edit.flatMap { zip(row.form.groups[$0.group].fields, $0.values) }.filter { survivor.values[$0] != $1 }.map { field, value in
+            "\(row.form.fields[field].title)=\(value.shown) instead of \(survivor.values[field].isNull ? "nothing" : survivor.values[field].shown)"
+        }
         for (group, values) in edit { survivor.forceWrite(group, values, by: by) }
         letGo(into: survivor.id, edit.flatMap { zip(row.form.groups[$0.group].fields, $0.values) })
         try save(survivor)
         try save(row)
-        return ("apply", "the edit of row \(row.id) applied to row \(survivor.id)")
+        return ("apply", "the edit of row \(row.id) applied to row \(survivor.id)" + (replaced.isEmpty ? "" : ": \(replaced.joined(separator: "; "))"))
     }
 
     /// The survivor gets back what it had, the row lives again with its open case.
@@ -89,6 +93,7 @@ extension Ruling {
                 throw Failure(.refused, "The survivor was written again since.", next: "Nothing was changed; correct it with an ordinary write.")
             }
             if let later = survivor.cases[group] { throw isDisputed(decision, later) }
+            try checkSame(decision, survivor, group)
             survivor.forceWrite(group, ValuesJSON.decode(entry["old"]), by: by)
         }
         try save(survivor)

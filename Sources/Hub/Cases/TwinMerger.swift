@@ -65,7 +65,7 @@ enum TwinMerger {
                     ORDER BY number
                     """), arguments: [form.number, store.scope.key, among])
         guard !cases.isEmpty else { return [] }
-        let asked = try askedAbout(db, form, store.scope)
+        let asked = try askedAbout(db, form, store.scope, among: cases.map { max($0["id"] as Int64, $0["other_id"]) })
         let now = try ReplicaDatabase.now(db)
         let by = Provenance(
             writer: .hub, stamp: Stamp(origin: home.keys.site, author: "zzsync: equal rows of one key merged", time: now))
@@ -103,16 +103,17 @@ enum TwinMerger {
 
     /// Rows that the system does not merge away: somebody asks their owner for another value, which would go with the row, or a merge
     /// of them was taken back, here or at another tier: merged again at once, nobody could ever have them apart.
-    private static func askedAbout(_ db: Database, _ form: Form, _ scope: ScopeID) throws -> Set<RowID> {
+    private static func askedAbout(_ db: Database, _ form: Form, _ scope: ScopeID, among rows: [Int64]) throws -> Set<RowID> {
         let table = SystemForms.decision.table
         let ids = try Int64.fetchAll(
             db.cachedStatement(
                 sql: """
-                    SELECT id FROM zz_case WHERE scope = ?1 AND form = ?2 AND kind = 'owner' AND closed_at IS NULL
-                    UNION SELECT max(merge.row_id, merge.other_row) FROM \(table) AS undo
-                      JOIN \(table) AS merge ON merge.scope = undo.scope AND merge.id = undo.undoes
-                    WHERE undo.scope = ?1 AND undo._life = 1 AND merge.kind = 'merge' AND merge.form = ?3 AND merge.other_row IS NOT NULL
-                    """), arguments: [scope.key, form.number, form.id])
+                    SELECT id FROM zz_case
+                    WHERE scope = ?1 AND form = ?2 AND id IN (SELECT value FROM json_each(?4)) AND kind = 'owner' AND closed_at IS NULL
+                    UNION SELECT max(row_id, other_row) FROM \(table) AS merge
+                    WHERE scope = ?1 AND kind = 'merge' AND form = ?3 AND max(row_id, other_row) IN (SELECT value FROM json_each(?4))
+                      AND EXISTS (SELECT 1 FROM \(table) AS undo WHERE undo.scope = ?1 AND undo._life = 1 AND undo.undoes = merge.id)
+                    """), arguments: [scope.key, form.number, form.id, "[" + rows.map(String.init).joined(separator: ",") + "]"])
         return Set(ids.map { RowID($0) })
     }
 

@@ -42,6 +42,16 @@ struct WholeRowCases {
         }
     }
 
+    /// Schools have answered questions about these cases, of any kind: who has seen a case before has not seen the answer.
+    private func noteAnswers(_ ids: String) throws {
+        try db.execute(
+            sql: """
+                UPDATE zz_case SET version = version + 1 WHERE closed_at IS NULL AND number IN (
+                  SELECT question.number FROM zz_decision AS question JOIN \(SystemForms.answer.table) AS answer ON answer.decision = question.record
+                  WHERE answer.id IN (SELECT value FROM json_each(?)))
+                """, arguments: [ids])
+    }
+
     /// Open cases about the life of rows that were merged away, with the rows into which they were.
     private static func offers(_ db: Database, _ scope: ScopeID, about number: Int64? = nil) throws -> [(number: Int64, form: FormNumber, survivor: RowID)] {
         let lives = try Row.fetchAll(
@@ -95,6 +105,8 @@ struct WholeRowCases {
 
     /// Rows have moved, by another hand than that of an operator of this hub who decides.
     func note(moved rows: [(form: FormNumber, row: RowID)]) throws {
+        let answers = rows.filter { $0.form == SystemForms.answer.number }.map(\.row.description)
+        if !answers.isEmpty { try noteAnswers("[" + answers.joined(separator: ",") + "]") }
         guard !numbers.isEmpty else { return }
         for number in Set(rows.flatMap { numbers[TouchedRow(form: $0.form, row: $0.row)] ?? [] }).sorted() {
             try Self.change(db, number)

@@ -88,7 +88,10 @@ extension OwnerWriter {
         var store = try SQLiteScopeStore(db, scope: scope)
         var met: Set<RowID> = []
         for row in rows {
-            guard let key = form.keyValues(row.values) else { continue }
+            guard let key = form.keyValues(row.values) else {
+                comparison.differences.append(OwnerDifference(kind: .missing, line: row.line, school: code, key: "(no key)"))
+                continue
+            }
             let words = key.map(\.shown).joined(separator: " ")
             let ids = try KeyLookup.rows(db, form, scope: scope, key: key)
             let found = try store.load(form, ids).values.sorted { $0.id < $1.id }

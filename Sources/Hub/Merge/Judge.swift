@@ -72,6 +72,17 @@ extension MergeRow {
             cursor: change.cursor, other: cells[other].by)
     }
 
+    /// Words of a change that this hub has decided already, unknown to the change's author: equal, so that nothing is written, but his.
+    func sameWords(_ change: IncomingChange, _ context: JudgeContext) -> [SameWord] {
+        func same(_ cell: Cell, _ group: Int, _ number: Int) -> SameWord? {
+            guard cell.by.writer == .hub, !saw(group, change, context) else { return nil }
+            return SameWord(form: form.number, row: id, group: number, written: cell.written, by: change.by)
+        }
+        let groups = change.groups.filter { cases[$0.group] == nil && groupValues($0.group) == $0.values }
+        return groups.compactMap { same(cells[$0.group], $0.group, form.groups[$0.group].number) }
+            + (change.life == life && rowCase == nil ? [same(lifeCell, JudgeContext.lifeIndex, 0)].compactMap { $0 } : [])
+    }
+
     private mutating func judge(_ group: Int, _ new: [Value], _ change: IncomingChange, _ context: JudgeContext) {
         if life == .dead, rowCase == nil, !mutants.contains(.deadSilent) {
             // Equal or not: whoever typed it takes the row to be alive, and must be told.

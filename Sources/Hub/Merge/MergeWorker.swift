@@ -174,7 +174,8 @@ package actor MergeWorker {
             let isOurs = header.catalogueHash == home.catalogue.hash
             let predictors = isOurs
                 ? home.catalogue.predictors : try await home.database.read { try home.versions.predictors($0, for: header) }
-            let body = try SegmentCodec.decode(verified, predictors: predictors)
+            let decoded = try SegmentCodec.decode(verified, predictors: predictors)
+            let body = site.isNode ? decoded.typed(at: segment.site) : decoded
             try check(body, home.catalogue, fromNode: site.isNode, isOurs: isOurs)
             // A hub of our version may hand on what it does not know itself.
             if isOurs, site.isNode { return (body, header) }
@@ -212,6 +213,15 @@ package actor MergeWorker {
                 }
             }
         }
+    }
+}
+
+extension SegmentBody {
+    /// Whose word a value is follows from where it was typed: a node cannot say that it was at a hub.
+    fileprivate func typed(at site: SiteID) -> SegmentBody {
+        var body = self
+        for index in body.stamps.indices { body.stamps[index].origin = site }
+        return body
     }
 }
 

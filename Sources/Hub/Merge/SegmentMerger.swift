@@ -14,6 +14,8 @@ struct MergeReport: Sendable {
     /// Natural keys that rows had before.
     var formerKeys: [FormNumber: Set<String>] = [:]
     var rulings: [RowRuling] = []
+    /// Equal words that had not seen this hub's.
+    var same: [SameWord] = []
     /// Changes merged beside cells that their authors had not seen: together they may break what each kept.
     var apart: [ApartChange] = []
 }
@@ -115,6 +117,8 @@ struct SegmentMerger {
             moved.insert(id)
         }
         try save(moved.sorted().map { rows.removeValue(forKey: $0)! }, form, into: &store, report: &report)
+        for same in report.same { try store.note(same) }
+        report.same = []
     }
 
     /// What the changes of one form have in common.
@@ -156,6 +160,7 @@ struct SegmentMerger {
         var context = batch.context
         context.inherited = try inherited(row, change, store)
         let apart = row.apart(change, context)
+        report.same += row.sameWords(change, context)
         row.judge(change, at: next, context)
         if row.moved, let apart { report.apart.append(apart) }
         if batch.firstSeq != nil { row.showAgain(told) }

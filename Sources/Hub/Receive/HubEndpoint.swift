@@ -9,8 +9,10 @@ package struct HubEndpoint: Sendable {
     package let service: HubService
     package init(_ service: HubService) { self.service = service }
 
-    /// Largest body of a call that is not an upload, in bytes: a hello of a hub with thousands of schools.
-    package static let callBytesMax = 4 << 20
+    /// Largest body of a call that is not an upload, in bytes: a hello of a hub with thousands of schools, or a page that comes back.
+    package static func bytesMax(of target: String) -> Int {
+        target.hasPrefix("/v1/returned/") ? SegmentHeader.byteCount + Limits.pageBodyBytesMax : 4 << 20
+    }
 
     /// An upload that may go on: whose it is, where its bytes grow and where it continues.
     package struct Upload: Sendable {

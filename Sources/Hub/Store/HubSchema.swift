@@ -28,12 +28,23 @@ package enum HubSchema {
     static func index(_ db: Database, _ form: Form) throws {
         try db.execute(sql: "DELETE FROM sqlite_stat1 WHERE tbl = ?", arguments: [form.table])
         try db.execute(sql: "INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES (?1, ?1, '3000000 5000 1')", arguments: [form.table])
+        if form.number == SystemForms.decision.number { try indexDecisions(db) }
         guard let index = keyIndex(form) else { return }
         try db.execute(sql: index)
         let ones = Array(repeating: "1", count: form.key.count).joined(separator: " ")
         try db.execute(
             sql: "INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES (?, ?, ?)",
             arguments: [form.table, "zz_key_\(form.table)", "3000000 5000 \(ones)"])
+    }
+
+    /// Records are asked for by what they take back, and merges by the row that went: a list pasted twice makes thousands of them.
+    private static func indexDecisions(_ db: Database) throws {
+        let table = SystemForms.decision.table
+        try db.execute(
+            sql: """
+                CREATE INDEX zz_decision_undoes ON \(table) (scope, undoes) WHERE undoes IS NOT NULL;
+                CREATE INDEX zz_decision_gone ON \(table) (scope, max(row_id, other_row)) WHERE kind = 'merge';
+                """)
     }
 
     static func table(_ form: Form) -> String {
@@ -221,6 +232,11 @@ package enum HubSchema {
         CREATE INDEX zz_case_open ON zz_case (scope, form, id, field_group) WHERE closed_at IS NULL;
         CREATE INDEX zz_case_open_other ON zz_case (other_scope, other_id) WHERE closed_at IS NULL AND other_scope IS NOT NULL;
 
+        -- Twins that nobody decided: one of the two took another key, or died.
+        CREATE INDEX zz_case_parted ON zz_case (form, id, other_id) WHERE kind = 'twins' AND record IS NULL AND closed_at IS NOT NULL;
+        -- Change requests that nobody answered: closed with their row, or met.
+        CREATE INDEX zz_case_gone ON zz_case (scope) WHERE kind = 'owner' AND record IS NULL AND closed_at IS NOT NULL;
+
         CREATE TABLE zz_candidate (
           number INT NOT NULL,
           ordinal INT NOT NULL,
@@ -248,6 +264,18 @@ package enum HubSchema {
           record INT NOT NULL,                  -- what of it travels: a row of system_decision
           undone_by INT
         ) STRICT;
+        CREATE INDEX zz_decision_case ON zz_decision (number);
+
+        -- Words of children that were a decision's own, by people who had not seen that: it cannot be taken back without them.
+        CREATE TABLE zz_same (
+          scope INT NOT NULL,
+          form INT NOT NULL,
+          id INT NOT NULL,
+          field_group INT NOT NULL,             -- group number; 0 for the row's life
+          written INT NOT NULL,                 -- where the decision's word stands
+          stamp INT NOT NULL,
+          PRIMARY KEY (scope, form, id, field_group, written, stamp)
+        ) STRICT, WITHOUT ROWID;
 
         -- Rows of one key that an operator marked as two for good, here or at another hub: follows system_decision.
         CREATE TABLE zz_distinct (

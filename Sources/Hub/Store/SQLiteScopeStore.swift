@@ -266,6 +266,12 @@ struct SQLiteScopeStore: ScopeStore {
         ])
     }
 
+    mutating func note(_ same: SameWord) throws {
+        try db.cachedStatement(sql: "INSERT OR IGNORE INTO zz_same VALUES (?, ?, ?, ?, ?, ?)").execute(arguments: [
+            scope.key, same.form, same.row.rawValue, same.group, same.written.rawValue, try stamps.number(same.by),
+        ])
+    }
+
     // MARK: findings
 
     mutating func replaceFindings(_ form: Form, rows: [RowID], with findings: [Finding]) throws {

@@ -32,6 +32,17 @@ struct TakenCell: Hashable {
     let isDisputed: Bool
 }
 
+/// What a child wrote that stood here already, by this hub's own decision, which the child had not seen.
+struct SameWord: Hashable {
+    let form: FormNumber
+    let row: RowID
+    /// The group's number; 0 for the row's life.
+    let group: Int
+    /// Where the hub's word was written.
+    let written: Position
+    let by: Provenance
+}
+
 /// Beside the groups of a row (by number; 0 its life), what may be covered of it.
 enum CoverNumber {
     /// Every group, by a delete: a page tells none of a dead row's values, and nobody but those who wrote them has them any more.
@@ -70,6 +81,8 @@ protocol ScopeStore {
     /// The last seq of the child's segment whose merge has this position in its transaction, be it one that was released from
     /// quarantine; nil where none of its has.
     func mergedSeq(of site: SiteID, at position: Position) throws -> Seq?
+    /// A child's word that is this hub's own, typed without having seen it: to take the hub's back would take that too.
+    mutating func note(_ same: SameWord) throws
     mutating func count(_ counts: CellCounts, sent: Int, of site: SiteID, upTo: Seq) throws
     /// Stores what the rules say of these rows, instead of what they said before.
     mutating func replaceFindings(_ form: Form, rows: [RowID], with findings: [Finding]) throws

@@ -95,7 +95,7 @@ private struct PolicyBlock {
 
     private func word(_ key: String) throws(Failure) -> String? {
         guard let value = table[key] else { return nil }
-        guard let text = value.string, !text.isEmpty else {
+        guard let text = value.string, !text.allSatisfy(\.isWhitespace) else {
             throw failure(key, "'\(key)' is not a text", next: "Write \(key) = \"...\".")
         }
         return text
