@@ -290,6 +290,7 @@ import Testing
     /// What no case can have is a slip of the pen: "0 cases" would say that all is done.
     @Test(arguments: [
         ("kind=同格", "Kinds are cell, life, twins, owner, rule, clone."), ("kind=foo", "'foo' is no kind of case"), ("case=abc", "'abc' is no number of a case"),
+        ("case=999999", "There is no case 999999"), ("case=0999999", "There is no case 999999"),
         ("case=1,", "is no number"), ("returned=Yes", "Write returned=yes or returned=no."), ("answered=", "answered=yes or answered=no"),
         ("school=校1", "This hub knows no school with code 校1."), ("school=123", "`zzsync hub schools` lists them."), ("school=99*", "no school with code 99*"),
         ("form=年级*", "There is no form '年级*'"), ("field=没有*", "No form has a field '没有*'"),

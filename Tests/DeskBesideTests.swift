@@ -180,6 +180,17 @@ import Testing
         #expect(try world.hub("province").values(Self.form, row)?[Self.field("班级名称")] == .text("东楼班"))
     }
 
+    /// Each text is short enough, all of a row together are not.
+    @Test func aRowThatCannotBeSentIsNamed() async throws {
+        let (world, row) = try await world(["A1"])
+        let node = try world.node("A1")
+        let texts = Self.form.fields.filter { $0.sqlType == "TEXT" }.prefix(5).map(\.id)
+        let set = texts.map { "\($0) = printf('%.*c', 900000, 'x')" }.joined(separator: ", ")
+        try await node.database.write { try $0.execute(sql: "UPDATE general_class SET \(set) WHERE id = ?", arguments: [row.rawValue]) }
+        await #expect { try await world.sync("A1") } throws: { "\($0)".contains("Row \(row) of") && "\($0)".contains("its texts have 45000") }
+        #expect(try node.status().pendingRows == 1)
+    }
+
     /// Rows at the full lengths of their fields weigh ten times what a page's estimate takes them for.
     @Test func aPageIsCutByWhatItWeighs() async throws {
         let world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: ["A1"])

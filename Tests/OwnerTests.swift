@@ -58,6 +58,71 @@ import Testing
         try await hub(province, "requests", "show", "999").expect(2, "no case 999")
     }
 
+    /// A school's request to the ministry about a student's nationality: 03 stands, 02 is asked for.
+    private func asked(_ nodes: [String]) async throws -> (world: zzsync.World, row: RowID, number: Int64) {
+        let world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: nodes)
+        let (form, row) = try world.node("A1").addExamples(author: "初始数据", school: "A")["general.student.basic"]!
+        let nationality = try form.field(named: "民族")
+        try await world.settle()
+        try world.hub("ministry").change(form, row, [nationality: .text("03")], author: "部级操作员", now: world.clock.now)
+        try await world.settle()
+        try world.node("A1").change(form, row, [nationality: .text("02")], author: "甲校业务员")
+        try await world.push("A1")
+        let request = try #require(try OperatorDesk(world.hub("province")).requests().first)
+        return (world, row, request.number)
+    }
+
+    private func nationality(_ world: zzsync.World, _ hub: String, _ row: RowID) throws -> String? {
+        let form = Embedded.catalogue["general.student.basic"]!
+        return try world.hub(hub).values(form, row)?[form.field(named: "民族")].shown
+    }
+
+    /// The row was deleted, and lives again because somebody had edited it unseen: what was asked for is asked for still.
+    @Test func aRequestComesBackWithItsRow() async throws {
+        let (world, row, number) = try await asked(["A1", "A2", "A3"])
+        let form = Embedded.catalogue["general.student.basic"]!, desk = OperatorDesk(try world.hub("province"))
+        for node in ["A2", "A3"] { try await world.sync(node) }
+        try world.node("A2").change(form, row, [form.field(named: "姓名"): .text("示例乙")], author: "A2")
+        try world.node("A3").remove(form, row, author: "A3")
+        try await world.push("A3")
+        #expect(try desk.requests().isEmpty && desk.requests(all: true).map(\.state) == [.gone])
+        try await world.push("A2")
+        #expect(try desk.requests().map(\.number) == [number])
+        // Decided dead it goes, undone it is there; met, it stays closed.
+        let life = try #require(try desk.cases().first { $0.kind == "life" })
+        let verdict = Verdict(who: "操作员", reason: "核实")
+        let dead = try #require(life.candidates.first { $0.values["life"] == "dead" }).candidate
+        let decision = try desk.take(life.number, candidate: dead, verdict)
+        #expect(try desk.requests().isEmpty)
+        _ = try desk.undo(decision.decision, verdict)
+        #expect(try desk.requests().map(\.number) == [number])
+        try world.hub("ministry").change(form, row, [form.field(named: "民族"): .text("02")], author: "部级操作员", now: world.clock.now)
+        try await world.settle()
+        #expect(try desk.requests().isEmpty)
+        try world.node("A1").change(form, row, [form.field(named: "姓名"): .text("示例丙")], author: "A1")
+        try await world.settle()
+        #expect(try desk.requests(all: true).map(\.state) == [.agreed])
+    }
+
+    /// Answered, and the answer taken back: the owner's value stands again, as his, and the request is open.
+    @Test(arguments: [1, 2]) func anAnswerTakenBackLeavesTheOwnersValue(candidate: Int) async throws {
+        let (world, row, number) = try await asked(["A1"])
+        let desk = OperatorDesk(try world.hub("province")), verdict = Verdict(who: "操作员", reason: "核实")
+        let answer = try desk.take(number, candidate: candidate, verdict)
+        #expect(try nationality(world, "province", row) == (candidate == 1 ? "03" : "02"))
+        _ = try desk.undo(answer.decision, verdict)
+        #expect(try desk.requests().map(\.number) == [number] && desk.requests()[0].stands == ["nationality": "03"])
+        #expect(try nationality(world, "province", row) == "03")
+        try await world.settle()
+        for hub in ["province", "ministry"] { #expect(try nationality(world, hub, row) == "03", "\(hub)") }
+        #expect(Set(try world.digests(school: "A").values).count == 1)
+        // Whoever was told no asks again; he is not given it.
+        try world.node("A1").change(
+            Embedded.catalogue["general.student.basic"]!, row, [Embedded.catalogue["general.student.basic"]!.field(named: "民族"): .text("04")], author: "A1")
+        try await world.settle()
+        #expect(try nationality(world, "province", row) == "03" && desk.cases().allSatisfy { $0.kind == "owner" })
+    }
+
     /// A twin that is equal but for what is asked for: merged away by the system, its request would have closed itself as if it had been granted.
     @Test func aRequestIsNotMergedAwayUnseen() async throws {
         let world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: ["A1", "A2"])

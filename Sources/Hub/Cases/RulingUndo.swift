@@ -40,10 +40,7 @@ extension Ruling {
     /// The value or life that was decided is open again, and the cases that went with it.
     mutating func reopen(_ decision: Row) throws {
         let cell = group.map { row.cells[$0] } ?? row.lifeCell
-        guard try isUntouched(row, group, since: Position(decision["position"])) else {
-            let isSame = group.map { ValuesJSON.encode(row.groupValues($0)) == decision["value"] as String } ?? false
-            throw isSame ? askedAgain(decision) : writtenAgain(decision, cell)
-        }
+        guard try isUntouched(row, group, since: Position(decision["position"])) else { throw moved(decision, group, cell) }
         // The case shows what was decided, among what others have written meanwhile: that must not go with an undo.
         if let later = group.map({ row.cases[$0] }) ?? row.rowCase, later.number != number { throw isDisputed(decision, later) }
         try checkSame(decision, row, group)
@@ -61,7 +58,7 @@ extension Ruling {
         guard let group else { return try reopen(decision) }
         let position: Int64 = decision["position"]
         let cell = row.cells[group]
-        guard try isUntouched(row, group, since: Position(position)) else { throw writtenAgain(decision, cell) }
+        guard try isUntouched(row, group, since: Position(position)) else { throw moved(decision, group, cell) }
         if let later = row.cases[group] { throw isDisputed(decision, later) }
         try checkSame(decision, row, group)
         let old = ValuesJSON.decode(decision["before"])
@@ -101,6 +98,11 @@ extension Ruling {
         Failure(
             .refused, "What decision \(decision["decision"] as Int64) wrote is disputed: case \(later.number ?? 0) is open.",
             next: "Nothing was changed; decide on that case, it has what was written since.")
+    }
+
+    private func moved(_ decision: Row, _ group: Int?, _ cell: Cell) -> Failure {
+        let isSame = group.map { ValuesJSON.encode(row.groupValues($0)) == decision["value"] as String } ?? false
+        return isSame ? askedAgain(decision) : writtenAgain(decision, cell)
     }
 
     /// A policy let the value stand against another since: that is asked about by itself.
