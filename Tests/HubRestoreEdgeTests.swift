@@ -31,6 +31,36 @@ import Testing
         #expect(Set(try world.digests(school: "A").values).count == 1)
     }
 
+    /// A hub that was put back shares less with an incarnation than it did, says so when an older one introduces it, and the answer is lost:
+    /// the hub knows the site from then on, which would send what the older one had signed, to be refused for ever (seed 5050).
+    @Test func anIncarnationWhoseIntroductionWasNotAnswered() async throws {
+        let stage = try await Stage(["A1"])
+        let world = stage.world
+        try world.backup("province")
+        try stage.write("A1", "home_address", "前世写的")
+        try await world.settle()
+        try world.backup("A1")
+        try stage.write("A1", "guardian_name", "后来写的")
+        try await world.settle()
+        try world.restore("A1", .home)
+        try stage.write("A1", "postal_code", "450001")
+        try await world.settle()
+        try world.restore("province", .home)
+
+        let session = try world.session("A1")
+        let old = try #require(Incarnation.older(session.replica.keysPath).first)
+        let heads = try await world.node("A1").database.read { db in try ScopeLink.all(db).map { try SyncSession.heads(db, $0) } }
+        let answer = try await session.client.signing(with: old).incarnate(
+            IncarnationRequest(predecessor: old.site, keys: session.replica.keys, scopes: heads))
+        let sealed = try await world.node("A1").database.read { try Int64.fetchOne($0, sql: "SELECT max(last) FROM zz_outbox") }
+        #expect(answer.scopes[0].seq < sealed ?? 0, "or nothing would have to be signed again")
+        try await stage.settleAndAgree()
+        for (field, text) in [("home_address", "前世写的"), ("postal_code", "450001")] {
+            let values = try world.hub("ministry").values(stage.form, stage.row)
+            #expect(try values?[stage.form.field(named: field)] == .text(text), "\(field)")
+        }
+    }
+
     /// The copy knows the school but not the site, which came later, and of which nothing was merged yet: no log tells that the hub was put
     /// back. Its segment was taken for a stranger's, and a new incarnation's lay in quarantine for ever, its rows never came (seed 1150).
     @Test(arguments: [true, false]) func aSiteThatTheDatabaseHasForgotten(isIncarnation: Bool) async throws {

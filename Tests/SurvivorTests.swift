@@ -295,6 +295,31 @@ import Testing
         #expect(item.candidates.first { $0.values["life"] == "dead" }?.author == "删者")
     }
 
+    /// Kept alive by a bulk, a row is merged with its equal at once, by the system: the bulk's undo takes that back too.
+    @Test func whatTheSystemMergesForABulkGoesWithIt() async throws {
+        let world = try await world(["A1", "A2", "A3"])
+        let desk = OperatorDesk(try world.hub("province"))
+        let values = [try Self.field("class_number"): Value.text("20249801"), try Self.field("计划人数"): .integer(31)]
+        let row = try world.node("A1").add(Self.form, values, author: "A1")
+        try await world.settle()
+        try world.node("A1").remove(Self.form, row, author: "A1")
+        try size(world, "A2", row, 32)
+        try size(world, "A2", row, 31)
+        _ = try world.node("A3").remove(Self.form, row, author: "A3")
+        _ = try world.node("A3").add(Self.form, values, author: "A3")
+        for node in ["A1", "A3", "A2"] { try await world.push(node) }
+        let kinds = try desk.cases().map(\.kind).sorted()
+        try #require(kinds == ["life", "twins"], "\(kinds)")
+        let before = try desk.home.digests(school: "3641990001").mapValues(\.digest)
+        let report = try desk.bulk(CaseFilter(form: nil, school: nil, kind: "life"), take: .alive, verdict, dryRun: false)
+        #expect(try desk.cases().isEmpty, "merged")
+        let entries = try desk.journal(batch: report.decision!)
+        #expect(try entries.map(\.kind) == ["take", "merge"] && desk.journal().filter { $0.batch == nil }.map(\.kind) == ["bulk"], "\(entries)")
+        _ = try desk.undo(report.decision!, verdict)
+        #expect(try desk.cases().map(\.kind).sorted() == kinds)
+        #expect(try desk.home.digests(school: "3641990001").mapValues(\.digest) == before)
+    }
+
     /// A clone among what a bulk marks as two: one entry in the journal, one undo, as of any other.
     @Test func aBulkHasItsClonesToo() async throws {
         let world = try await world(["A1", "A2"])

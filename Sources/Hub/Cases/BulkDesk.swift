@@ -130,7 +130,7 @@ extension OperatorDesk {
     /// A bulk has no row of its own: its records name it, wherever they are.
     private func recordIDs(_ db: Database) throws -> RecordIDs {
         let newest = try Int64.fetchOne(db, sql: "SELECT max(decision) FROM zz_decision") ?? 0
-        return RecordIDs(home, at: Position(epoch: home.epoch, counter: 1 << 39 | newest + 1))
+        return RecordIDs(home, at: Position(epoch: home.epoch, counter: 1 << 39 | newest + 1), of: nil)
     }
 
     /// A sentence as a part of another one.

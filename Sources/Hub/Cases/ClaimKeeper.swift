@@ -27,8 +27,9 @@ struct ClaimKeeper {
 
     /// Brings the claims of a scope up to its log's end. Call in the transaction that moved it.
     ///
+    /// - Parameter batch: the bulk that moved it: equal rows that the system merges for that go with it when it is taken back.
     /// - Returns: the log's end; later than before where equal rows of one key were merged.
-    @discardableResult func update(_ db: Database, scope: ScopeID) throws -> Position {
+    @discardableResult func update(_ db: Database, scope: ScopeID, batch: Verdict.Batch? = nil) throws -> Position {
         let claimed = try Int64.fetchOne(
             db.cachedStatement(sql: "SELECT claimed FROM zz_scope WHERE scope = ?"), arguments: [scope.key]) ?? 0
         var store = try SQLiteScopeStore(db, scope: scope)
@@ -49,7 +50,7 @@ struct ClaimKeeper {
             while !rows.isEmpty {
                 try update(db, form, rows, store: &store)
                 let ids = "[" + rows.map(\.description).joined(separator: ",") + "]"
-                rows = try TwinMerger.mergeEqual(db, home, form, store: &store, among: ids)
+                rows = try TwinMerger.mergeEqual(db, home, form, store: &store, among: ids, batch: batch)
             }
         }
         try db.cachedStatement(sql: "UPDATE zz_scope SET claimed = ? WHERE scope = ?").execute(arguments: [store.logEnd.rawValue, scope.key])
@@ -177,7 +178,7 @@ struct ClaimKeeper {
         try db.cachedStatement(
             sql: """
                 UPDATE zz_case SET closed_at = unixepoch(), record = (SELECT max(id) FROM \(SystemForms.decision.table) AS d
-                    WHERE d.scope = ?2 AND d._life = 1 AND d.kind = 'distinct' AND d.form = ?4
+                    WHERE \(Self.distinct("zz_case.form", "zz_case.scope", "zz_case.id", "zz_case.other_scope", "zz_case.other_id")) AND d.scope = ?2 AND d._life = 1 AND d.kind = 'distinct' AND d.form = ?4
                       AND ((d.row_id = zz_case.id AND d.other_row = zz_case.other_id) OR (d.row_id = zz_case.other_id AND d.other_row = zz_case.id)))
                 WHERE kind = 'twins' AND closed_at IS NULL AND form = ?1
                   AND ((scope = ?2 AND id IN (SELECT value FROM json_each(?3)))

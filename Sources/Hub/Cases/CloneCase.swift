@@ -52,7 +52,7 @@ enum CloneCase {
         let number: Int64 = entry["number"]
         let now = try ReplicaDatabase.now(db)
         let scope = ScopeID(key: entry["scope"])
-        var ids = RecordIDs(home, at: try SQLiteScopeStore(db, scope: scope).logEnd.next(inEpoch: home.epoch))
+        var ids = RecordIDs(home, at: try SQLiteScopeStore(db, scope: scope).logEnd.next(inEpoch: home.epoch), of: scope)
         let id = ids.mint()
         var record = DecisionRecord(
             id: id, hub: home.recordName, caseNumber: number, kind: kind, form: "", row: RowID(entry["id"]),

@@ -12,7 +12,7 @@ enum PolicyJournal {
         guard !rulings.isEmpty else { return }
         let by = Provenance(writer: .hub, stamp: Stamp(origin: home.keys.site, author: system, time: rulings[0].ruling.at))
         var next = store.logEnd.next(inEpoch: home.epoch)
-        var ids = RecordIDs(home, at: next)
+        var ids = RecordIDs(home, at: next, of: store.scope)
         var records: [MergeRow] = []
         for ruling in rulings {
             let id = ids.mint()

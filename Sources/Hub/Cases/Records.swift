@@ -19,9 +19,13 @@ extension MergeRow {
 struct RecordIDs {
     private var next: Int64
 
-    /// - Parameter position: the first that the transaction takes.
-    init(_ home: HubHome, at position: Position) {
-        var mixed = home.keys.site.rawValue ^ home.idSeed ^ (UInt64(position.rawValue) &* 0x9E37_79B9_7F4A_7C15)
+    /// - Parameters:
+    ///   - position: the first that the transaction takes.
+    ///   - scope: whose log that is; nil for what stands in none.
+    init(_ home: HubHome, at position: Position, of scope: ScopeID?) {
+        // Positions of two schools are the same numbers: their rows shall not have one id, though they might.
+        let place = UInt64(position.rawValue) &* 0x9E37_79B9_7F4A_7C15 &+ (scope?.rawValue ?? 0)
+        var mixed = home.keys.site.rawValue ^ home.idSeed ^ place
         mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
         mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
         next = Int64((mixed ^ mixed >> 31) >> 2) + 1

@@ -43,7 +43,7 @@ struct Ruling {
         now = try ReplicaDatabase.now(db)
         store = try SQLiteScopeStore(db, scope: ScopeID(key: entry["scope"]))
         next = store.logEnd.next(inEpoch: home.epoch)
-        records = RecordIDs(home, at: next)
+        records = RecordIDs(home, at: next, of: store.scope)
         guard let form = try home.versions.wide(db)[number: entry["form"]],
             let row = try store.load(form, [RowID(entry["id"])])[RowID(entry["id"])]
         else {
@@ -285,7 +285,7 @@ struct Ruling {
         let decision = db.lastInsertedRowID
         if kind != "undo" { try close(record, store.logEnd, returned: kind == "return") }
         // A decision can make twins, or unmake them.
-        try ClaimKeeper(home: home).update(db, scope: store.scope)
+        try ClaimKeeper(home: home).update(db, scope: store.scope, batch: verdict.batch)
         return JournalEntry(try Row.fetchOne(db, sql: "SELECT * FROM zz_decision WHERE decision = ?", arguments: [decision])!)
     }
 

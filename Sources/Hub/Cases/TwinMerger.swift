@@ -54,7 +54,7 @@ enum TwinMerger {
     ///
     /// - Returns: the rows that moved.
     static func mergeEqual(
-        _ db: Database, _ home: HubHome, _ form: Form, store: inout SQLiteScopeStore, among: String
+        _ db: Database, _ home: HubHome, _ form: Form, store: inout SQLiteScopeStore, among: String, batch given: Verdict.Batch?
     ) throws -> [RowID] {
         let cases = try Row.fetchAll(
             db.cachedStatement(
@@ -74,7 +74,7 @@ enum TwinMerger {
         var next = store.logEnd.next(inEpoch: home.epoch)
         var moved: [RowID] = []
         var merges: [Merge] = []
-        var ids = RecordIDs(home, at: next)
+        var ids = RecordIDs(home, at: next, of: store.scope)
         for entry in cases {
             guard let a = rows[RowID(entry["id"])], let b = rows[RowID(entry["other_id"])] else { continue }
             let pair = Pair(a, b)
@@ -87,7 +87,7 @@ enum TwinMerger {
             next = next.advanced(by: 1)
         }
         guard !moved.isEmpty else { return [] }
-        let batch = try merges.count > 1 ? head(db, merges, now) : nil
+        let batch = try given ?? (merges.count > 1 ? head(db, merges, now) : nil)
         let records = try merges.map { merge in
             var record = record(merge, home, now)
             record.batch = batch?.record.description

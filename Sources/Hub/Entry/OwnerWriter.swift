@@ -161,7 +161,7 @@ private struct ScopeBatch {
         store = try SQLiteScopeStore(db, scope: scope)
         seen = store.logEnd
         next = seen.next(inEpoch: home.epoch)
-        ids = RecordIDs(home, at: next)
+        ids = RecordIDs(home, at: next, of: scope)
         asked = try WholeRowCases(db, scope)
         context = JudgeContext(hub: home.keys.site, now: now, policies: try home.policies(db, scope: scope, now: now))
     }

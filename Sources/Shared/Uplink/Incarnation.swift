@@ -77,25 +77,39 @@ package enum Incarnation {
 
     /// From here on what is sealed in the database belongs to `keys.site`. What the parent does not share is signed again.
     static func adopt(_ db: Database, _ keys: SiteKeys, shared: [ScopeID: (seq: Seq, chain: ContentHash)]) throws {
-        for (scope, point) in shared {
-            guard var link = try ScopeLink.load(db, scope) else { continue }
-            link.received = point.seq
-            link.chain = point.chain
-            let segments = try Row.fetchAll(
-                db, sql: "SELECT first, bytes FROM zz_outbox WHERE scope = ? AND first > ? ORDER BY first",
-                arguments: [scope.key, point.seq.rawValue])
-            for segment in segments {
-                let again = try SegmentCodec.signAgain(
-                    Array(segment["bytes"] as Data), site: keys.site, previousHash: link.chain, signingKey: keys.signing)
-                try db.execute(
-                    sql: "UPDATE zz_outbox SET bytes = ? WHERE scope = ? AND first = ?",
-                    arguments: [Data(again.bytes), scope.key, segment["first"] as Int64])
-                link.chain = again.hash
-            }
-            try link.save(db)
-        }
+        for (scope, point) in shared { try signAgain(db, keys, scope, after: point.seq, chain: point.chain) }
         try set(db, keys.site)
         try Meta.set(db, putBackKey, 0)
+    }
+
+    private static func signAgain(_ db: Database, _ keys: SiteKeys, _ scope: ScopeID, after seq: Seq, chain: ContentHash) throws {
+        guard var link = try ScopeLink.load(db, scope) else { return }
+        link.received = seq
+        link.chain = chain
+        let segments = try Row.fetchAll(
+            db, sql: "SELECT first, bytes FROM zz_outbox WHERE scope = ? AND first > ? ORDER BY first", arguments: [scope.key, seq.rawValue])
+        for segment in segments {
+            let again = try SegmentCodec.signAgain(
+                Array(segment["bytes"] as Data), site: keys.site, previousHash: link.chain, signingKey: keys.signing)
+            try db.execute(
+                sql: "UPDATE zz_outbox SET bytes = ? WHERE scope = ? AND first = ?",
+                arguments: [Data(again.bytes), scope.key, segment["first"] as Int64])
+            link.chain = again.hash
+        }
+        try link.save(db)
+    }
+
+    /// What an earlier incarnation signed is to be sent once more: a parent that was put back shares less than it did, and the answer in which
+    /// it said so, to the introduction of this one, was lost.
+    ///
+    /// - Parameter said: the chain at `received`, as the parent's hello names it; nil where nothing was sealed beyond.
+    static func signAgain(_ db: Database, _ keys: SiteKeys, _ scope: ScopeID, after received: Seq, saying said: String?) throws {
+        guard let chain = said.flatMap({ Data(base64Encoded: $0) }).flatMap({ ContentHash(bytes: $0) }) else { return }
+        let next = try Data.fetchOne(
+            db.cachedStatement(sql: "SELECT bytes FROM zz_outbox WHERE scope = ? AND first = ?"),
+            arguments: [scope.key, received.advanced(by: 1).rawValue])
+        guard let next, try SegmentCodec.inspect(Array(next)).site != keys.site else { return }
+        try signAgain(db, keys, scope, after: received, chain: chain)
     }
 }
 
@@ -204,7 +218,7 @@ extension SyncSession {
     }
 
     /// Where the newest segments sealed here end, newest first.
-    private static func heads(_ db: Database, _ scope: ScopeID) throws -> IncarnationRequest.Scope {
+    static func heads(_ db: Database, _ scope: ScopeID) throws -> IncarnationRequest.Scope {
         let link = try ScopeLink.load(db, scope)!
         let rows = try Row.fetchAll(
             db, sql: "SELECT last, bytes FROM zz_outbox WHERE scope = ? ORDER BY first DESC LIMIT ?", arguments: [scope.key, headsMax])

@@ -216,6 +216,7 @@ package struct SyncSession: Sendable {
                 link.received = received
                 try link.save(db)
             }
+            try Incarnation.signAgain(db, replica.keys, scope, after: received, saying: standing.chain)
             return try replica.seal(db, scope: scope, now: now)
         }
         if sealed.segments > 0 { KillPoint.reach(replica.killPoints.sealed, in: replica.directory) }

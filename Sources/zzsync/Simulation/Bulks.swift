@@ -96,8 +96,9 @@ extension Country {
     // MARK: one undo
 
     private func takeBackAtOnce(_ bulk: Bulk, _ desk: OperatorDesk, _ site: Site, _ before: [String]) throws {
-        guard let entry = try takeBack(bulk.decision, of: bulk.cases, desk, site) else {
-            return expect(site.fuse.isBlown, "\(site.name): a bulk could not be taken back at once")
+        var why = ""
+        guard let entry = try takeBack(bulk.decision, of: bulk.cases, desk, site, refused: { why = $0.what }) else {
+            return expect(site.fuse.isBlown, "\(site.name): a bulk could not be taken back at once: \(why)")
         }
         let after = try picture(desk)
         let changes = Set(before).symmetricDifference(after).sorted()

@@ -246,7 +246,9 @@ extension Country {
 
     /// - Parameter cases: what the decision was about; a bulk decides many.
     /// - Returns: what the journal says of it; nil when it was refused, or went with its process.
-    func takeBack(_ decision: Int64, of cases: [(item: CaseView, kind: String)], _ desk: OperatorDesk, _ site: Site) throws -> JournalEntry? {
+    func takeBack(
+        _ decision: Int64, of cases: [(item: CaseView, kind: String)], _ desk: OperatorDesk, _ site: Site, refused: (Failure) -> Void = { _ in }
+    ) throws -> JournalEntry? {
         let rows = cases.map { item, _ in
             row(of: item).map { _, key in [key] + (item.otherRow.flatMap { Int64($0) }.map { [RowKey(scope: key.scope, form: key.form, id: $0)] } ?? []) } ?? []
         }
@@ -257,6 +259,7 @@ extension Country {
             entry = try desk.undo(decision, verdict(judge))
         } catch {
             guard error.kind == .refused else { throw error }
+            refused(error)
             return nil
         }
         guard stands(site) else { return nil }
