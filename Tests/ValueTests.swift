@@ -60,4 +60,13 @@ import Testing
             #expect(StagedValues.decode(Self.form, StagedValues.encode(Self.form, [name: value])) == [name: value])
         }
     }
+
+    /// What says more than a date is kept as it was typed, for the rules to find: a part of it would be another word.
+    @Test(arguments: [
+        ("2023年9月", "2023-09"), ("2023.9", "2023-09"), ("202309", "2023-09"), ("2023-09-15", "2023-09"), ("２０２３／９", "2023-09"),
+        ("2023年9月至2024年6月", nil), ("约2023.9（待核）", nil), ("2023-09-15 12", nil), ("不详", nil),
+    ]) func aMonthIsReadWhereNothingElseIsSaid(_ typed: String, _ month: String?) throws {
+        let field = Self.form.fields[try Self.form.field(named: "建班年月")]
+        #expect(try Normaliser(catalogue: Embedded.catalogue).value(typed, for: field) == .text(month ?? typed))
+    }
 }

@@ -44,12 +44,7 @@ extension OperatorDesk {
             survivor: row["kind"] as String == "life" ? try form.flatMap { try survivor(db, $0, scope, RowID(row["id"])) } : nil,
             rows: pair?.rows, merged: pair?.merged,
             breaks: isRule ? form.map { form in form.rules.filter { RuleCase.ruleIDs(row).contains($0.id) }.map { "\($0.id) \($0.message)" } } : nil,
-            confirmed: try questions.flatMap { question in
-                // A question about rows of two schools goes to both.
-                try ([scope] + ((row["other_scope"] as Int64?).map { ScopeID(key: $0) }.flatMap { $0 == scope ? nil : [$0] } ?? [])).flatMap {
-                    try AnswerRecord.list(db, scope: $0, to: Int64(question.record)!)
-                }
-            })
+            confirmed: try questions.flatMap { try answers(db, row, to: Int64($0.record)!) })
     }
 
     /// What the school was asked about the case, as far as nobody has taken it back.
@@ -59,6 +54,12 @@ extension OperatorDesk {
             db.cachedStatement(sql: "SELECT * FROM zz_decision WHERE number = ? AND kind = 'return' AND undone_by IS NULL ORDER BY decision"),
             arguments: [entry["number"] as Int64]
         ).map(JournalEntry.init)
+    }
+
+    /// A question about rows of two schools goes to both.
+    private func answers(_ db: Database, _ entry: Row, to question: Int64) throws -> [AnswerRecord] {
+        let schools = Set([entry["scope"] as Int64, entry["other_scope"] as Int64?].compactMap { $0 })
+        return try schools.flatMap { try AnswerRecord.list(db, scope: ScopeID(key: $0), to: question) }.sorted { ($0.at, $0.id) < ($1.at, $1.id) }
     }
 
     /// The columns that a case was about whose group is cut differently now.

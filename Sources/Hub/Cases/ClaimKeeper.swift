@@ -178,7 +178,8 @@ struct ClaimKeeper {
         try db.cachedStatement(
             sql: """
                 UPDATE zz_case SET closed_at = unixepoch(), record = (SELECT max(id) FROM \(SystemForms.decision.table) AS d
-                    WHERE \(Self.distinct("zz_case.form", "zz_case.scope", "zz_case.id", "zz_case.other_scope", "zz_case.other_id")) AND d.scope = ?2 AND d._life = 1 AND d.kind = 'distinct' AND d.form = ?4
+                    WHERE \(Self.distinct("zz_case.form", "zz_case.scope", "zz_case.id", "zz_case.other_scope", "zz_case.other_id"))
+                      AND d.scope = ?2 AND d._life = 1 AND d.kind = 'distinct' AND d.form = ?4
                       AND ((d.row_id = zz_case.id AND d.other_row = zz_case.other_id) OR (d.row_id = zz_case.other_id AND d.other_row = zz_case.id)))
                 WHERE kind = 'twins' AND closed_at IS NULL AND form = ?1
                   AND ((scope = ?2 AND id IN (SELECT value FROM json_each(?3)))

@@ -40,7 +40,9 @@ extension Ruling {
     /// The value or life that was decided is open again, and the cases that went with it.
     mutating func reopen(_ decision: Row) throws {
         let cell = group.map { row.cells[$0] } ?? row.lifeCell
-        guard try isUntouched(row, group, since: Position(decision["position"])) else { throw moved(decision, group, cell) }
+        guard try lastWrite(row, group, since: Position(decision["position"])) == Position(decision["position"]) else {
+            throw moved(decision, group, cell)
+        }
         // The case shows what was decided, among what others have written meanwhile: that must not go with an undo.
         if let later = group.map({ row.cases[$0] }) ?? row.rowCase, later.number != number { throw isDisputed(decision, later) }
         try checkSame(decision, row, group)
@@ -58,7 +60,7 @@ extension Ruling {
         guard let group else { return try reopen(decision) }
         let position: Int64 = decision["position"]
         let cell = row.cells[group]
-        guard try isUntouched(row, group, since: Position(position)) else { throw moved(decision, group, cell) }
+        guard try lastWrite(row, group, since: Position(position)) == Position(position) else { throw moved(decision, group, cell) }
         if let later = row.cases[group] { throw isDisputed(decision, later) }
         try checkSame(decision, row, group)
         let old = ValuesJSON.decode(decision["before"])
@@ -138,13 +140,13 @@ extension Ruling {
         else { throw Failure(.damaged, "The other row of case \(number) is gone.", next: "Run `zzsync hub status`.") }
         var (survivor, gone) = row.id < other.id ? (row, other) : (other, row)
         let end = Position(decision["position"]).advanced(by: 1)
-        let isWritten = try survivor.cells.indices.contains { try !isUntouched(survivor, $0, since: end) }
-        guard gone.life == .dead, survivor.life == .alive, try isUntouched(survivor, nil, since: end), !isWritten else {
+        let places = [nil] + survivor.cells.indices.map { $0 }
+        guard gone.life == .dead, survivor.life == .alive, try places.allSatisfy({ try lastWrite(survivor, $0, since: end) <= end }) else {
             throw Failure(
                 .refused, "The merged row was \(survivor.life == .alive ? "written again" : "deleted") since.",
                 next: "Nothing was changed; add the other row again at the school.")
         }
-        guard try isUntouched(gone, nil, since: Position(decision["position"])) else {
+        guard try lastWrite(gone, nil, since: Position(decision["position"])) == Position(decision["position"]) else {
             throw Failure(
                 .refused, "That row \(gone.id) does not live was decided again since, by \(gone.lifeCell.by.stamp.author).",
                 next: "Nothing was changed; undo that decision first.")
@@ -166,22 +168,22 @@ extension Ruling {
         try reopenCase()
     }
 
-    /// Whether nobody has written a cell since a position, other than by merges with another row that were taken back themselves: those left
-    /// what stood there as it was, at places of their own.
+    /// Where a cell was written last, passing over what merges with another row wrote after a position and that were taken back themselves: those
+    /// left what stood there as it was, at places of their own.
     ///
     /// - Parameter group: nil for the row's life.
-    private func isUntouched(_ row: MergeRow, _ group: Int?, since end: Position) throws -> Bool {
+    private func lastWrite(_ row: MergeRow, _ group: Int?, since end: Position) throws -> Position {
         var written = group.map { row.cells[$0].written } ?? row.lifeCell.written
-        guard written > end else { return true }
+        guard written > end else { return written }
         let takenBack = try mergesTakenBack(row)
         while written > end {
             let before = try Int64.fetchOne(
                 db.cachedStatement(sql: "SELECT written FROM zz_history WHERE scope = ? AND form = ? AND id = ? AND field_group = ? AND replaced = ?"),
                 arguments: [store.scope.key, row.form.number, row.id.rawValue, group.map { row.form.groups[$0].number } ?? 0, written.rawValue])
-            guard takenBack.contains(written.rawValue), let before else { return false }
+            guard takenBack.contains(written.rawValue), let before else { break }
             written = Position(before)
         }
-        return true
+        return written
     }
 
     /// Where merges of the row that were undone, and their undos, wrote it.
@@ -191,8 +193,8 @@ extension Ruling {
             Int64.fetchAll(
                 db.cachedStatement(
                     sql: """
-                        SELECT this.position - place.value FROM json_each('[0, 1]') AS place, zz_case AS twins JOIN zz_decision AS merge ON merge.number = twins.number
-                          JOIN zz_decision AS this ON this.decision IN (merge.decision, merge.undone_by)
+                        SELECT this.position - place.value FROM json_each('[0, 1]') AS place, zz_case AS twins
+                          JOIN zz_decision AS merge ON merge.number = twins.number JOIN zz_decision AS this ON this.decision IN (merge.decision, merge.undone_by)
                         WHERE merge.kind = 'merge' AND merge.undone_by IS NOT NULL AND twins.kind = 'twins' AND twins.scope = ?1 AND twins.form = ?2
                           AND ?3 IN (twins.id, twins.other_id)
                         """), arguments: [store.scope.key, row.form.number, row.id.rawValue]))

@@ -72,17 +72,20 @@ package struct Normaliser: Sendable {
         return nil
     }
 
+    /// The same of a month; of a whole date, as spreadsheets have months, its month.
     private func yearMonth(_ text: String) -> String? {
         let parts = numbers(text)
-        if parts.count >= 2, parts[0].count == 4 { return parts[0] + "-" + pad(parts[1]) }
+        if (2...3).contains(parts.count), parts[0].count == 4 { return parts[0] + "-" + pad(parts[1]) }
         if parts.count == 1, parts[0].count == 6, text.count == 6 {
             return String(parts[0].prefix(4)) + "-" + String(parts[0].suffix(2))
         }
         return nil
     }
 
+    /// None where anything else is said than a date: of 约2008年9月 or 2023年9月至2024年6月 a date would be a part.
     private func numbers(_ text: String) -> [String] {
-        text.split { !$0.isASCII || !$0.isNumber }.map(String.init)
+        guard text.allSatisfy({ $0.isASCII && $0.isNumber || "年月日号/-.–— ".contains($0) }) else { return [] }
+        return text.split { !$0.isASCII || !$0.isNumber }.map(String.init)
     }
 
     private func pad(_ text: String) -> String { text.count == 1 ? "0" + text : text }
