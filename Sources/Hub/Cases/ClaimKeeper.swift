@@ -100,21 +100,17 @@ struct ClaimKeeper {
         let key = form.key.map { "\(form.fields[$0].id)" }.joined(separator: " || char(31) || ")
         let ids = "[" + rows.map(\.description).joined(separator: ",") + "]"
         // Most edits leave the key alone, and an index of the whole province should not be written for them.
-        let moved = try String.fetchOne(
+        let claims = try Row.fetchOne(
             db.cachedStatement(
                 sql: """
-                    SELECT json_group_array(value) FROM json_each(?3)
-                    WHERE (SELECT key FROM zz_claim_row WHERE form = ?1 AND scope = ?2 AND id = value)
-                      IS NOT (SELECT \(key) FROM \(form.table) WHERE scope = ?2 AND id = value AND _life = 1)
+                    WITH claim AS MATERIALIZED (
+                      SELECT value AS id, (SELECT key FROM zz_claim_row WHERE form = ?1 AND scope = ?2 AND id = value) AS old,
+                        (SELECT \(key) FROM \(form.table) WHERE scope = ?2 AND id = value AND _life = 1) AS new FROM json_each(?3))
+                    SELECT json_group_array(id) AS moved, json_group_array(DISTINCT old) FILTER (WHERE old IS NOT NULL) AS left
+                    FROM claim WHERE old IS NOT new
                     """), arguments: [form.number, store.scope.key, ids])!
-        guard moved != "[]" else { return try openAndClose(db, form, ids, scope: store.scope) }
-        let left = try String.fetchOne(
-            db.cachedStatement(
-                sql: """
-                    SELECT json_group_array(DISTINCT key) FROM zz_claim_row
-                    WHERE form = ?1 AND scope = ?2 AND id IN (SELECT value FROM json_each(?3))
-                    """), arguments: [form.number, store.scope.key, moved])!
-        try claim(db, form, key: key, moved, scope: store.scope)
+        let moved: String = claims["moved"], left: String = claims["left"]
+        if moved != "[]" { try claim(db, form, key: key, moved, scope: store.scope) }
         try openAndClose(db, form, ids, scope: store.scope)
         if left != "[]" { try askTheRest(db, form, keys: left, scope: store.scope) }
     }

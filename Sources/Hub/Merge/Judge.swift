@@ -74,13 +74,15 @@ extension MergeRow {
 
     /// Words of a change that this hub has decided already, unknown to the change's author: equal, so that nothing is written, but his.
     func sameWords(_ change: IncomingChange, _ context: JudgeContext) -> [SameWord] {
-        func same(_ cell: Cell, _ group: Int, _ number: Int) -> SameWord? {
-            guard cell.by.writer == .hub, !saw(group, change, context) else { return nil }
-            return SameWord(form: form.number, row: id, group: number, written: cell.written, by: change.by)
+        var same: [SameWord] = []
+        for (group, values) in change.groups where cells[group].by.writer == .hub && cases[group] == nil && groupValues(group) == values {
+            guard !saw(group, change, context) else { continue }
+            same.append(SameWord(form: form.number, row: id, group: form.groups[group].number, written: cells[group].written, by: change.by))
         }
-        let groups = change.groups.filter { cases[$0.group] == nil && groupValues($0.group) == $0.values }
-        return groups.compactMap { same(cells[$0.group], $0.group, form.groups[$0.group].number) }
-            + (change.life == life && rowCase == nil ? [same(lifeCell, JudgeContext.lifeIndex, 0)].compactMap { $0 } : [])
+        if change.life == life, lifeCell.by.writer == .hub, rowCase == nil, !saw(JudgeContext.lifeIndex, change, context) {
+            same.append(SameWord(form: form.number, row: id, group: 0, written: lifeCell.written, by: change.by))
+        }
+        return same
     }
 
     private mutating func judge(_ group: Int, _ new: [Value], _ change: IncomingChange, _ context: JudgeContext) {
