@@ -117,7 +117,7 @@ extension OperatorDesk {
         let deletes = candidates.filter { $0.life == .dead && $0.by.writer != .parent }.map(\.cursor)
         let editors = Set(candidates.filter { $0.life == .alive }.map(\.by.stamp.author))
         var (written, before): ([String: String], [String: String]) = ([:], [:])
-        var newest: Cell?
+        var newest: Provenance?
         for (index, group) in form.groups.enumerated() where row.cells[index].isWritten {
             let cell = row.cells[index]
             guard let seen = deletes.min() else {
@@ -125,14 +125,15 @@ extension OperatorDesk {
                 continue
             }
             guard cell.written > seen else { continue }
-            if cell.written > newest?.written ?? .none { newest = cell }
+            // By the time claimed: what an undo shows again stands at a new place, and is no newer for that.
+            if newest == nil || newest!.ordering < cell.by.ordering { newest = cell.by }
             let old = try value(db, scope, form, id, group.number, at: seen)
             for (place, field) in group.fields.enumerated() {
                 written[form.fields[field].id] = row.values[field].shown
                 before[form.fields[field].id] = old?[place].shown
             }
         }
-        return (written, before, newest?.by)
+        return (written, before, newest)
     }
 
     private func twins(_ db: Database, _ entry: Row, _ form: Form) throws -> (rows: [TwinView], merged: MergeOutcome?) {

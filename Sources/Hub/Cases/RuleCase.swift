@@ -10,7 +10,8 @@
 // One of the two may be the parent. What has gone up to it, or is on its way, it judges itself, and asks where it must: this hub
 // asks only about what it holds back, of which the parent never hears while the rule is broken. So one of them asks, whatever came first.
 //
-// The case holds nothing by itself: the finding of the same rule holds the row. It closes itself when that finding goes.
+// The case holds nothing by itself: the finding of the same rule holds the row. It closes itself when that finding goes. A row that died
+// breaks nothing; should it live again as it was, the case is open again, or it would be held without anybody being asked.
 
 import GRDB
 import Shared
@@ -59,20 +60,39 @@ enum RuleCase {
         }
     }
 
-    /// Closes the cases of rows that no longer break what they were opened for. Called wherever rules were run.
-    static func closeMended(_ db: Database, scope: ScopeID, rows: [FormNumber: [RowID]]) throws {
-        let open = try Row.fetchAll(
-            db.cachedStatement(sql: "SELECT number, form, id, rules FROM zz_case WHERE scope = ? AND kind = 'rule' AND closed_at IS NULL"),
-            arguments: [scope.key])
-        guard !open.isEmpty else { return }
+    /// Closes the cases of rows that no longer break what they were opened for, and opens those again whose rows had died. Called wherever
+    /// rules were run.
+    static func follow(_ db: Database, _ catalogue: Catalogue, scope: ScopeID, rows: [FormNumber: [RowID]]) throws {
+        let cases = try Row.fetchAll(
+            db.cachedStatement(
+                sql: """
+                    SELECT number, form, id, rules, 0 AS has_died FROM zz_case WHERE scope = ?1 AND kind = 'rule' AND closed_at IS NULL
+                    UNION ALL SELECT number, form, id, rules, 1 FROM zz_case WHERE scope = ?1 AND kind = 'rule' AND record = \(closedWithItsRow)
+                    """), arguments: [scope.key])
+        guard !cases.isEmpty else { return }
         let rows = rows.mapValues(Set.init)
-        for entry in open where rows[entry["form"]]?.contains(RowID(entry["id"])) == true {
-            let broken = try findings(db, scope, entry["form"], RowID(entry["id"]))
-            guard broken.isDisjoint(with: ruleIDs(entry)) else { continue }
-            try db.execute(
-                sql: "UPDATE zz_case SET closed_at = unixepoch() WHERE number = ?", arguments: [entry["number"] as Int64])
+        for entry in cases where rows[entry["form"]]?.contains(RowID(entry["id"])) == true {
+            guard let form = catalogue[number: entry["form"]] else { continue }
+            let number: Int64 = entry["number"], id = RowID(entry["id"])
+            let isBroken = try !findings(db, scope, form.number, id).isDisjoint(with: ruleIDs(entry))
+            let isAlive = try Bool.fetchOne(
+                db, sql: "SELECT _life = 1 FROM \(form.table) WHERE scope = ? AND id = ?", arguments: [scope.key, id.rawValue]) ?? false
+            if !(entry["has_died"] as Bool) {
+                guard !isBroken else { continue }
+                try db.execute(
+                    sql: "UPDATE zz_case SET closed_at = unixepoch(), record = ? WHERE number = ?",
+                    arguments: [isAlive ? nil : closedWithItsRow, number])
+            } else if isAlive {
+                let asks = try isBroken && openCase(db, scope, form, id) == nil
+                try db.execute(
+                    sql: "UPDATE zz_case SET closed_at = iif(?1, NULL, closed_at), record = NULL, version = version + ?1 WHERE number = ?2",
+                    arguments: [asks, number])
+            }
         }
     }
+
+    /// In the place of a decision's record: nobody decided, the row died.
+    private static let closedWithItsRow: Int64 = 0
 
     static func ruleIDs(_ entry: Row) -> Set<String> { Set((entry["rules"] as String).split(separator: ",").map(String.init)) }
 

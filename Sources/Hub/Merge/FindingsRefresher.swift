@@ -35,7 +35,7 @@ struct FindingsRefresher {
             try store.replaceFindings(form, rows: ids, with: findings)
             broken += Set(findings.map(\.row)).count
         }
-        try RuleCase.closeMended(db, scope: store.scope, rows: rows)
+        try RuleCase.follow(db, rules.catalogue, scope: store.scope, rows: rows)
         return broken
     }
 

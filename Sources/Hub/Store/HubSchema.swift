@@ -234,6 +234,7 @@ package enum HubSchema {
 
         -- Twins that nobody decided: one of the two took another key, or died.
         CREATE INDEX zz_case_parted ON zz_case (form, id, other_id) WHERE kind = 'twins' AND record IS NULL AND closed_at IS NOT NULL;
+        CREATE INDEX zz_case_died ON zz_case (scope) WHERE kind = 'rule' AND record = 0;
         -- Change requests that nobody answered: closed with their row, or met.
         CREATE INDEX zz_case_gone ON zz_case (scope) WHERE kind = 'owner' AND record IS NULL AND closed_at IS NOT NULL;
 

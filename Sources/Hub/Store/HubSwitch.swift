@@ -138,7 +138,7 @@ enum HubSwitch {
                 try store.replaceFindings(form, rows: rows, with: findings)
                 all[form.number] = rows
             }
-            try RuleCase.closeMended(db, scope: scope, rows: all)
+            try RuleCase.follow(db, rules.catalogue, scope: scope, rows: all)
         }
     }
 }

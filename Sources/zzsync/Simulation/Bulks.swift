@@ -116,7 +116,12 @@ extension Country {
         }
         // Of three rows of one key two pairs are asked about, whichever they are.
         return lines + (try desk.cases().filter { ["cell", "life", "twins"].contains($0.kind) }.map {
-            $0.kind == "twins" ? "twins \($0.form) \($0.key) of \($0.school)" : describe($0)
+            switch $0.kind {
+            case "twins": "twins \($0.form) \($0.key) of \($0.school)"
+            // Its living side is signed by the row's newest edit, which an undo may be.
+            case "life": "life \($0.form) \($0.row) \($0.candidates.map { $0.values["life"]! })"
+            default: describe($0)
+            }
         }.sorted())
     }
 }
