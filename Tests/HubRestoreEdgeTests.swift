@@ -61,6 +61,27 @@ import Testing
         }
     }
 
+    /// The node's keys are put back alone: its database names the later site. So is the hub, which knows the earlier one alone (seed 7015).
+    @Test func keysOfAnEarlierSiteAtAHubThatKnowsNoOther() async throws {
+        let stage = try await Stage(["A1"])
+        let world = stage.world
+        try world.backup("province")
+        try world.backup("A1")
+        try stage.write("A1", "home_address", "前世写的")
+        try await world.settle()
+        try world.restore("A1", .home)
+        try stage.write("A1", "guardian_name", "今生写的")
+        try await world.settle()
+        try world.restore("A1", .keys)
+        try world.restore("province", .home)
+        try stage.write("A1", "postal_code", "450001")
+        try await stage.settleAndAgree()
+        for (field, text) in [("guardian_name", "今生写的"), ("postal_code", "450001")] {
+            let values = try world.hub("ministry").values(stage.form, stage.row)
+            #expect(try values?[stage.form.field(named: field)] == .text(text), "\(field)")
+        }
+    }
+
     /// The copy knows the school but not the site, which came later, and of which nothing was merged yet: no log tells that the hub was put
     /// back. Its segment was taken for a stranger's, and a new incarnation's lay in quarantine for ever, its rows never came (seed 1150).
     @Test(arguments: [true, false]) func aSiteThatTheDatabaseHasForgotten(isIncarnation: Bool) async throws {

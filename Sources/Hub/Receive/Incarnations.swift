@@ -146,11 +146,13 @@ extension HubService {
     /// A child names the keys that it goes on with. Any repeat with the same keys is answered the same.
     package func incarnate(_ request: IncarnationRequest, from signer: KnownSite) async throws -> IncarnationReply {
         guard let keys = PublicKeys(signingBase64: request.signingKey, agreementBase64: request.agreementKey),
-            let parent = SiteID(request.predecessor), let proof = Data(base64Encoded: request.proof),
+            let named = SiteID(request.predecessor), let proof = Data(base64Encoded: request.proof),
             PublicKeys.isSignature(
                 [UInt8](proof), of: IncarnationRequest.provenBytes(predecessor: request.predecessor), by: keys.signing)
         else { throw WireError(.malformed, "the incarnation holds no usable keys, or is not signed with the new one") }
         let now = now()
+        // A hub that was put back may know the one that signs, but not the later incarnation that it names: of that nothing is here.
+        let parent = try await site(named) == nil ? signer.site : named
         try await home.database.write { try Incarnations.enrol($0, keys, asked: signer.site, parent: parent, now: now) }
         try home.inbox.note(KnownIncarnation(keys: keys, parent: parent, asked: signer.site))
         var answered: [IncarnationReply.Scope] = []
