@@ -81,32 +81,6 @@ import Testing
         return world
     }
 
-    /// A row that breaks a rule as two have changed it, deleted and kept alive by a late edit: it is held, so somebody must be asked (seed 1276).
-    @Test func aBrokenRowThatLivesAgainIsAskedAboutAgain() async throws {
-        let world = try await years(1)
-        let desk = OperatorDesk(try world.hub("province"))
-        let item = try #require(try desk.cases().first)
-        let row = RowID(try #require(Int64(item.row)))
-        try world.node("A1").remove(Self.form, row, author: "王芳")
-        try write(world.node("A2"), row, "计划人数", .integer(33), by: "李娜")
-        try await world.push("A1")
-        #expect(try desk.cases().isEmpty, "a dead row breaks nothing")
-        try await world.push("A2")
-        #expect(try desk.cases().map(\.kind).sorted() == ["life", "rule"] && desk.show(item.number).closedAt == nil)
-        let life = try #require(try desk.cases().first { $0.kind == "life" })
-        let alive = try #require(life.candidates.first { $0.values["life"] == "alive" }).candidate
-        _ = try desk.take(life.number, candidate: alive, verdict())
-        // Mended, it is closed for good, though the row dies and lives again.
-        try await world.settle()
-        try write(world.node("A2"), row, "结束年月", .text("2028-07"), by: "李娜")
-        try await world.settle()
-        #expect(try desk.cases().isEmpty)
-        try world.node("A1").remove(Self.form, row, author: "王芳")
-        try write(world.node("A2"), row, "计划人数", .integer(34), by: "李娜")
-        for node in ["A1", "A2"] { try await world.push(node) }
-        #expect(try desk.cases().map(\.kind) == ["life"])
-    }
-
     // MARK: every kind, undone and redone
 
     enum Kind: String, CaseIterable, Sendable { case take, set, alive, dead, merge, distinct, handBack, rule, fields }

@@ -19,14 +19,23 @@ import Testing
 
     // MARK: requests
 
-    @Test func aRequestIsListedExportedTaughtToTheSchoolAndClosesItself() async throws {
-        let world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: ["A1"])
+    /// A school's request to the ministry about a student's nationality: 03 stands, 02 is asked for.
+    private func asked(_ nodes: [String]) async throws -> (world: zzsync.World, row: RowID, number: Int64) {
+        let world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: nodes)
         let (form, row) = try world.node("A1").addExamples(author: "初始数据", school: "A")["general.student.basic"]!
         let nationality = try form.field(named: "民族")
         try await world.settle()
         try world.hub("ministry").change(form, row, [nationality: .text("03")], author: "部级操作员", now: world.clock.now)
         try await world.settle()
         try world.node("A1").change(form, row, [nationality: .text("02")], author: "甲校业务员")
+        try await world.push("A1")
+        let request = try #require(try OperatorDesk(world.hub("province")).requests().first)
+        return (world, row, request.number)
+    }
+
+    @Test func aRequestIsListedExportedTaughtToTheSchoolAndClosesItself() async throws {
+        let (world, row, _) = try await asked(["A1"])
+        let form = Embedded.catalogue["general.student.basic"]!, nationality = try form.field(named: "民族")
         try await world.settle()
         let province = try world.hub("province")
         let request = try #require(try OperatorDesk(province).requests().first)
@@ -56,20 +65,6 @@ import Testing
             ($0 as? Failure)?.kind == .refused && "\($0)".contains("was closed")
         }
         try await hub(province, "requests", "show", "999").expect(2, "no case 999")
-    }
-
-    /// A school's request to the ministry about a student's nationality: 03 stands, 02 is asked for.
-    private func asked(_ nodes: [String]) async throws -> (world: zzsync.World, row: RowID, number: Int64) {
-        let world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: nodes)
-        let (form, row) = try world.node("A1").addExamples(author: "初始数据", school: "A")["general.student.basic"]!
-        let nationality = try form.field(named: "民族")
-        try await world.settle()
-        try world.hub("ministry").change(form, row, [nationality: .text("03")], author: "部级操作员", now: world.clock.now)
-        try await world.settle()
-        try world.node("A1").change(form, row, [nationality: .text("02")], author: "甲校业务员")
-        try await world.push("A1")
-        let request = try #require(try OperatorDesk(world.hub("province")).requests().first)
-        return (world, row, request.number)
     }
 
     private func nationality(_ world: zzsync.World, _ hub: String, _ row: RowID) throws -> String? {

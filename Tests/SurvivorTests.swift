@@ -7,7 +7,7 @@ import Testing
 @testable import Shared
 @testable import zzsync
 
-/// Two rows that were one, and were two before: what comes late to either of them, and what is taken back.
+/// Rows that were one, or dead, and are not any more: what comes late to them, and what is taken back.
 @Suite struct SurvivorTests {
     private static let form = Embedded.catalogue["general.class"]!
     private static func field(_ title: String) throws -> Int { try form.field(named: title) }
@@ -318,6 +318,42 @@ import Testing
         _ = try desk.undo(report.decision!, verdict)
         #expect(try desk.cases().map(\.kind).sorted() == kinds)
         #expect(try desk.home.digests(school: "3641990001").mapValues(\.digest) == before)
+    }
+
+    /// A row that breaks a rule as two have changed it, deleted and kept alive by a late edit: it is held, so somebody must be asked (seed 1276).
+    @Test func aBrokenRowThatLivesAgainIsAskedAboutAgain() async throws {
+        let world = try await world(["A1", "A2"])
+        let desk = OperatorDesk(try world.hub("province"))
+        func write(_ node: String, _ row: RowID, _ title: String, _ value: Value) throws {
+            try world.node(node).change(Self.form, row, [Self.field(title): value], author: node)
+        }
+        let broken = try world.node("A1").add(Self.form, [Self.field("class_number"): .text("20249801")], author: "A1")
+        try write("A1", broken, "班级状态", .text("2"))
+        try write("A1", broken, "结束年月", .text("2027-07"))
+        try await world.settle()
+        try write("A1", broken, "建班年月", .text("2026-09"))
+        try write("A2", broken, "结束年月", .text("2026-07"))
+        try await world.settle()
+        let item = try #require(try desk.cases().first)
+        let row = RowID(try #require(Int64(item.row)))
+        try world.node("A1").remove(Self.form, row, author: "A1")
+        try write("A2", row, "计划人数", .integer(33))
+        try await world.push("A1")
+        #expect(try desk.cases().isEmpty, "a dead row breaks nothing")
+        try await world.push("A2")
+        #expect(try desk.cases().map(\.kind).sorted() == ["life", "rule"] && desk.show(item.number).closedAt == nil)
+        let life = try #require(try desk.cases().first { $0.kind == "life" })
+        let alive = try #require(life.candidates.first { $0.values["life"] == "alive" }).candidate
+        _ = try desk.take(life.number, candidate: alive, verdict)
+        // Mended, it is closed for good, though the row dies and lives again.
+        try await world.settle()
+        try write("A2", row, "结束年月", .text("2028-07"))
+        try await world.settle()
+        #expect(try desk.cases().isEmpty)
+        try world.node("A1").remove(Self.form, row, author: "A1")
+        try write("A2", row, "计划人数", .integer(34))
+        for node in ["A1", "A2"] { try await world.push(node) }
+        #expect(try desk.cases().map(\.kind) == ["life"])
     }
 
     /// A clone among what a bulk marks as two: one entry in the journal, one undo, as of any other.

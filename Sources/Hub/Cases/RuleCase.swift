@@ -244,6 +244,7 @@ extension Ruling {
         try save(row)
         try reopenCase()
     }
+
     /// The row's fields of which the parent has not been told what was written here at a position.
     func unsent(_ position: Int64) throws -> FieldMask {
         let sealed = try Int64.fetchOne(db, sql: "SELECT sealed FROM zz_scope WHERE scope = ?", arguments: [store.scope.key])!
@@ -251,7 +252,7 @@ extension Ruling {
     }
 
     /// Who the parent had it from, where a write has replaced the parent's word: put back, it is the parent's word again and no write of ours.
-    func parents(_ group: Int, writtenOverAt position: Int64) throws -> Provenance? {
+    private func parents(_ group: Int, writtenOverAt position: Int64) throws -> Provenance? {
         try provenance(group, writtenOverAt: position).flatMap { $0.writer == .parent ? $0 : nil }
     }
 

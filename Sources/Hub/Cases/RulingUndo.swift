@@ -70,13 +70,13 @@ extension Ruling {
             try save(row)
         }
         value = ValuesJSON.encode(old)
-        try db.execute(sql: "UPDATE zz_case SET closed_at = NULL, record = NULL, version = version + 1 WHERE number = ?", arguments: [number])
+        try Self.reopen(db, number, asQuestion: false)
     }
 
     /// Whose the value was that a decision wrote over: the parent's still, where it has not been told; else this hub says it for him.
     private func owners(_ group: Int, writtenOverAt position: Int64) throws -> Provenance? {
-        if try unsent(position).isSuperset(of: row.form.groups[group].mask), let parents = try parents(group, writtenOverAt: position) { return parents }
         var owners = try provenance(group, writtenOverAt: position)
+        if owners?.writer == .parent, try unsent(position).isSuperset(of: row.form.groups[group].mask) { return owners }
         owners?.writer = .hub
         return owners
     }
@@ -84,11 +84,12 @@ extension Ruling {
     /// - Parameter group: nil for the row's life.
     /// - Throws: `Failure(.refused)` where somebody typed what stands there too: an undo would take his word without his knowing.
     func checkSame(_ decision: Row, _ row: MergeRow, _ group: Int?) throws {
-        let written = group.map { row.cells[$0].written } ?? row.lifeCell.written
+        // The decision's first write is one place before the one that it notes, where it wrote two rows.
+        let first = Position(decision["position"]).advanced(by: -1)
         let too = try Row.fetchOne(
             db.cachedStatement(
-                sql: "SELECT author, time FROM zz_same JOIN zz_stamp USING (stamp) WHERE scope = ? AND form = ? AND id = ? AND field_group = ? AND written = ? LIMIT 1"),
-            arguments: [store.scope.key, row.form.number, row.id.rawValue, group.map { row.form.groups[$0].number } ?? 0, written.rawValue])
+                sql: "SELECT author, time FROM zz_same JOIN zz_stamp USING (stamp) WHERE scope = ? AND form = ? AND id = ? AND field_group = ? AND written >= ? LIMIT 1"),
+            arguments: [store.scope.key, row.form.number, row.id.rawValue, group.map { row.form.groups[$0].number } ?? 0, first.rawValue])
         guard let too else { return }
         throw Failure(
             .refused,
@@ -203,10 +204,13 @@ extension Ruling {
     func reopenCase() throws { try Self.reopen(db, number) }
 
     /// What the system made a change request, and somebody took back, is a question: the value is held until somebody answers.
-    private static func reopen(_ db: Database, _ number: Int64) throws {
+    /// An answer that is taken back leaves it a request.
+    private static func reopen(_ db: Database, _ number: Int64, asQuestion: Bool = true) throws {
         try db.execute(
-            sql: "UPDATE zz_case SET kind = iif(kind = 'owner', 'cell', kind), closed_at = NULL, record = NULL, version = version + 1 WHERE number = ?",
-            arguments: [number])
+            sql: """
+                UPDATE zz_case SET kind = iif(?1 AND kind = 'owner', 'cell', kind), closed_at = NULL, record = NULL, version = version + 1
+                WHERE number = ?2
+                """, arguments: [asQuestion, number])
     }
 }
 
