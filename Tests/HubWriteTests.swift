@@ -127,6 +127,21 @@ import Testing
 
     // MARK: disputed
 
+    /// What the row breaks already bars nothing, and is said; what it would break by the write does bar it.
+    @Test func aRowThatBreaksARuleAlreadySaysSo() async throws {
+        let (world, row, key) = try await world(["A1", "A2"])
+        let (begin, end) = (try Self.form.field(named: "建班年月"), try Self.form.field(named: "结束年月"))
+        let status = try Self.form.field(named: "班级状态")
+        try world.node("A1").change(Self.form, row, [begin: .text("2024-09"), end: .text("2027-07"), status: .text("2")], author: "甲")
+        try await world.settle()
+        try world.node("A1").change(Self.form, row, [begin: .text("2026-09")], author: "甲")
+        try world.node("A2").change(Self.form, row, [end: .text("2026-07")], author: "乙")
+        try await world.settle()
+        let province = try world.hub("province")
+        try await put(province, key, "备注=东楼").expect(0, "the row changed", "结束年月")
+        #expect(try value(province, row, "备注") == .text("东楼"))
+    }
+
     @Test func aDisputedCellSaysSo() async throws {
         let (world, row, key) = try await world(["A1", "A2"])
         let size = try Self.form.field(named: "计划人数")

@@ -274,6 +274,12 @@ import Testing
         try await hub("init", "--level", "province", "--code", "41", "--name", "示例省", "--policies", Self.shipped).expect(0, "3 policy files")
         try await hub("policies").expect(0, "owner 学籍系统", "校区负责人", "until 2026-12-31", "[20-contacts.toml, line 3]")
         try await hub("policies", "--form", "校区信息", "--json").expect(0, "\"in_force\" : true")
+        // Of two that name equally much the later one counts, and of others the narrower one; the list says which.
+        try "[[policy]]\nform = \"校区信息\"\nfields = [\"校区负责人\"]\npolicy = \"newest\"\n".write(
+            toFile: folder + "/hub/policies/21.toml", atomically: true, encoding: .utf8)
+        try await hub("policies").expect(0, "but 校区负责人: [21.toml, line 1] counts")
+        try FileManager.default.removeItem(atPath: folder + "/hub/policies/21.toml")
+        #expect(try await hub("policies").expect(0).out.contains("21.toml") == false)
         try "x".write(toFile: folder + "/hub/policies/50.txt", atomically: true, encoding: .utf8)
         try await hub("policies").expect(0, "Not read in the policy folder: 50.txt")
         #expect(try await hub("policies", "--json").expect(0).json()["not_read"] as? [String] == ["50.txt"])

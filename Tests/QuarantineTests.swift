@@ -39,6 +39,77 @@ import Testing
         #expect(Set(try world.digests(school: "A").values).count == 1)
     }
 
+    /// Also where the later word was what stood there: it wrote nothing, and is his last one all the same.
+    @Test func whatWasPutBackStaysPutBack() async throws {
+        let world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: ["A1", "A2"])
+        let rows = try world.node("A1").addExamples(author: "初始数据", school: "A")
+        try await world.settle()
+        let home = try world.hub("province")
+        let (form, row) = try #require(rows["general.student.attribute"])
+        let address = try form.field(named: "home_address"), before = try #require(try home.values(form, row)?[address])
+        func write(_ text: Value) async throws {
+            try world.node("A1").change(form, row, [address: text], author: "业务员")
+            _ = try await world.session("A1").run(pull: false)
+        }
+        try await write(.text("打错的"))
+        let number = try #require(try home.inbox.nextWaiting())
+        try home.inbox.quarantine(number, reason: "a test cannot read it")
+        try await write(before)
+        try await world.sync("A1")
+        #expect(try home.inbox.release(number))
+        try await world.settle()
+        for name in ["A1", "A2"] { #expect(try world.node(name).values(form, row)?[address] == before) }
+        #expect(try OperatorDesk(home).cases().isEmpty)
+        #expect(Set(try world.digests(school: "A").values).count == 1)
+    }
+
+    /// Who deletes a row has no more to say of what he had written in it.
+    @Test(arguments: [true, false]) func whoDeletedTheRowSinceIsNotAskedAboutHimself(isNew: Bool) async throws {
+        let world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: ["A1", "A2"])
+        let node = try world.node("A1")
+        let rows = try node.addExamples(author: "初始数据", school: "A")
+        try await world.settle()
+        let home = try world.hub("province")
+        let (form, known) = try #require(rows["general.student.attribute"])
+        let row = isNew ? try node.add(form, [:], author: "业务员") : known
+        if !isNew { try node.change(form, row, [try form.field(named: "home_address"): .text("示例路1号")], author: "业务员") }
+        _ = try await world.session("A1").run(pull: false)
+        let number = try #require(try home.inbox.nextWaiting())
+        try home.inbox.quarantine(number, reason: "a test cannot read it")
+        try node.remove(form, row, author: "业务员")
+        try await world.sync("A1")
+        #expect(try home.inbox.release(number))
+        try await world.settle()
+        #expect(try OperatorDesk(home).cases().isEmpty && home.values(form, row) == nil && node.values(form, row) == nil)
+        #expect(Set(try world.digests(school: "A").values).count == 1)
+    }
+
+    /// A clerk is told that the hub holds what it cannot read, and so does the receipt say.
+    @Test func whatLiesThereIsNotCalledMerged() async throws {
+        let world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: ["A1"])
+        let node = try world.node("A1")
+        let rows = try node.addExamples(author: "初始数据", school: "A")
+        try await world.settle()
+        let home = try world.hub("province")
+        let (form, row) = try #require(rows["general.student.attribute"])
+        for (field, isRead) in [("home_address", false), ("postal_code", true)] {
+            try node.change(form, row, [try form.field(named: field): .text("450001")], author: "业务员")
+            _ = try await world.session("A1").run(pull: false)
+            if !isRead { try home.inbox.quarantine(try #require(try home.inbox.nextWaiting()), reason: "a test cannot read it") }
+        }
+        try await world.sync("A1")
+        let report = try await world.session("A1").run()
+        let status = try node.status()
+        #expect(status.mergedSeq == status.sealedSeq && status.quarantined == 1 && report.quarantined == 1)
+        let scope = try #require(try node.scope())
+        let receipt = try await world.session("A1").client.receipt(scope)
+        #expect(receipt.merged == status.mergedSeq && receipt.quarantined == [[receipt.merged - 1, receipt.merged - 1]])
+        for segment in try home.inbox.quarantined() { #expect(try home.inbox.release(segment.number)) }
+        try await world.settle()
+        #expect(try node.status().quarantined == 0)
+        #expect(try await world.session("A1").client.receipt(scope).quarantined == nil)
+    }
+
     /// Its changes are in no extent of their own: a node that inherits them must still be told that they are merged, or it would wait
     /// for ever for its parent's word on their cells, and pass over what others wrote there since.
     @Test func aNodePutBackInheritsAReleasedSegment() async throws {

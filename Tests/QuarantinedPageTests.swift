@@ -33,7 +33,7 @@ import Testing
         guard mistake == nil else { return }
         #expect(try stage.unsettled("A1") > 0)
         let steps = try stage.world.node("A1").trace(form: stage.form, row: stage.row).map(\.step)
-        #expect(steps.first == "received", "nobody has judged it: \(steps)")
+        #expect(steps.first == "quarantined", "nobody has judged it: \(steps)")
 
         try await stage.release(number)
         #expect(try stage.cases() == ["another": ["cell"], "equal": [], "deleted": ["life"]][rival])

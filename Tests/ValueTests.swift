@@ -57,7 +57,7 @@ import Testing
         #expect(ValuesJSON.decode(ValuesJSON.encode(values)) == values)
         for value in values {
             let name = try Self.form.field(named: "班级名称")
-            #expect(StagedValues.decode(Self.form, StagedValues.encode(Self.form, [name: value])) == [name: value])
+            #expect(try StagedValues.decode(Self.form, StagedValues.encode(Self.form, [name: value])) == [name: value])
         }
     }
 

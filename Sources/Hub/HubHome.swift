@@ -80,7 +80,7 @@ package final class HubHome: Sendable {
         _ directory: String, catalogue: Catalogue, now: ReplicaDatabase.Clock? = nil, idSeed: UInt64? = nil, mutants: MergeMutant = []
     ) throws(Failure) -> HubHome {
         let path = databasePath(directory)
-        let database = try ReplicaDatabase.open(path: path, kind: "hub", catalogue: catalogue, now: now)
+        let database = try ReplicaDatabase.open(path: path, kind: "hub", schema: HubSchema.version, catalogue: catalogue, now: now)
         let policies = try PolicyFile.load(folder: policyFolder(directory), catalogue: catalogue)
         do {
             let versions = CatalogueVersions(catalogue)
@@ -133,7 +133,7 @@ package final class HubHome: Sendable {
             try SiteKeys().save(to: ParentLink.keysPath(directory))
         }
         let database = try ReplicaDatabase.create(
-            path: databasePath(directory), kind: "hub", catalogue: catalogue, now: now
+            path: databasePath(directory), kind: "hub", schema: HubSchema.version, catalogue: catalogue, now: now
         ) { db in
             try HubSchema.create(db, catalogue)
             try Meta.set(db, "identity", text)
@@ -153,8 +153,11 @@ package final class HubHome: Sendable {
         var policies = ScopePolicies()
         policies.hub = keys.site
         policies.level = Tier(rawValue: identity.level) ?? .province
-        policies.hubsBelow = Set(
-            try Int64.fetchAll(db.cachedStatement(sql: "SELECT site FROM zz_site WHERE scope IS NULL")).map { SiteID(key: $0) })
+        let children = try Row.fetchAll(
+            db.cachedStatement(sql: "SELECT site, scope FROM zz_site WHERE scope IS NULL OR scope = ?"), arguments: [scope.key])
+        for child in children {
+            if child["scope"] as Int64? == nil { policies.hubsBelow.insert(SiteID(key: child["site"])) } else { policies.nodes.insert(SiteID(key: child["site"])) }
+        }
         if !policyBook.rules.isEmpty {
             policies.overrides = policyBook.overrides(catalogue, school: try Self.school(db, scope)?.code, now: now)
         }

@@ -17,7 +17,7 @@ struct ConflictsReturn: ParsableCommand {
 struct FilterOptions: ParsableArguments {
     @Option(
         name: .customLong("filter"),
-        help: "KEY=VALUE, repeatable, all must hold: form, field, kind, school, key, old, new, author, site, import=CASE/CANDIDATE, returned=yes, answered=yes, case. Commas between alternatives, * for any text.")
+        help: "KEY=VALUE, repeatable, all must hold: form, field, kind, school, key, old, new, author, site, import=CASE/CANDIDATE, returned=yes, answered=yes, case. Commas between alternatives (not in key, old, new), * for any text.")
     var words: [String] = []
 
     func filter(_ home: HubHome) throws(Failure) -> CaseFilter { try CaseFilter(words, catalogue: home.catalogue) }

@@ -59,16 +59,16 @@ struct ConflictsShow: ParsableCommand {
         let home = try options.openHub()
         let item = try OperatorDesk(home).show(number)
         if options.json { return Terminal.json(item) }
-        Terminal.line("Case \(item.number), \(item.kind), school \(item.school), \(item.form) \(item.key), version \(item.version)")
+        Terminal.line("Case \(item.number), \(item.kind), school \(item.school), \(item.form) \(item.key.onOneLine), version \(item.version)")
         if let closed = item.closedAt { Terminal.line("Closed at \(Terminal.time(closed))") }
         if item.kind == "twins", let other = item.otherRow { Terminal.line("The same key: row \(item.row) and row \(other) of school \(item.otherSchool ?? "?")") }
         let form = home.catalogue[item.form]
         func shown(_ values: [String: String]) -> String {
-            values.sorted { $0.key < $1.key }.map { key, value in "\(form?.fields.first { $0.id == key }?.title ?? key)=\(value)" }
+            values.sorted { $0.key < $1.key }.map { key, value in "\(form?.fields.first { $0.id == key }?.title ?? key)=\(value.onOneLine)" }
                 .joined(separator: "  ")
         }
         for rule in item.breaks ?? [] { Terminal.line("Each side keeps the rule, the merged row breaks it: \(rule)") }
-        if item.breaks != nil { Terminal.line("  now  \(shown(item.shown))") }
+        if ["rule", "cell", "owner"].contains(item.kind), item.closedAt == nil { Terminal.line("  now  \(shown(item.shown))") }
         if item.kind == "life", !item.shown.isEmpty { Terminal.line("  whoever deleted it had not seen  \(shown(item.shown))") }
         if let base = item.base, !base.isEmpty { Terminal.line("  was  \(shown(base))") }
         if let survivor = item.survivor {
@@ -77,19 +77,19 @@ struct ConflictsShow: ParsableCommand {
         }
         for candidate in item.candidates {
             Terminal.line("  \(candidate.candidate)  \(shown(candidate.values))")
-            Terminal.line("     by \(candidate.author) at \(Terminal.time(candidate.time)), from \(item.origin(of: candidate))\(candidate.answers ? ", in answer to the return" : "")")
+            Terminal.line("     by \(candidate.author.onOneLine) at \(Terminal.time(candidate.time)), from \(item.origin(of: candidate))\(candidate.answers ? ", in answer to the return" : "")")
         }
         for question in item.questions {
             Terminal.line("  Asked of the school: \(question.reason.onOneLine)")
             Terminal.line("     by \(question.who) at \(Terminal.time(question.at))")
         }
         for answer in item.confirmed {
-            Terminal.line("  The school confirms \(shown(answer.confirmed)): \(answer.reason)")
-            Terminal.line("     by \(answer.author) at \(Terminal.time(answer.at)), in answer to the return")
+            Terminal.line("  The school confirms \(shown(answer.confirmed)): \(answer.reason.onOneLine)")
+            Terminal.line("     by \(answer.author.onOneLine) at \(Terminal.time(answer.at)), in answer to the return")
         }
         for row in item.rows ?? [] {
             Terminal.line("  row \(row.row) of school \(row.school)  \(row.values.isEmpty ? "equal in every field" : shown(row.values))")
-            Terminal.line("     by \(row.author) at \(Terminal.time(row.time))")
+            Terminal.line("     by \(row.author.onOneLine) at \(Terminal.time(row.time))")
         }
         if item.closedAt == nil, let merged = item.merged { Terminal.line("  `merge` would give: \(merged.told(form))") }
         if item.closedAt == nil { Terminal.line("To decide what is shown here, name it: --version \(item.version)") }

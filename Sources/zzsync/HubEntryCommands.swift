@@ -37,6 +37,7 @@ struct HubPut: ParsableCommand {
         let done =
             report.added > 0 ? "the row added. It goes down at the school's next sync."
             : report.changed > 0 ? "the row changed. It goes down at the school's next sync."
+            : report.owned > 0 ? "the row is so already; its cells are their owner's now."
             : report.equal > 0 ? "the row is so already; nothing was written." : "nothing takes effect yet."
         Terminal.line("\(form.path), school \(school): \(done)")
         for item in report.requested + report.disputed { Terminal.line("  \(item.sentence(isWritten: true))") }
@@ -105,7 +106,7 @@ struct HubImport: ParsableCommand {
         Terminal.line("\(form.path): \(report.rows) rows read, \(report.errors.count) errors, \(report.warnings.count) warnings.")
         for item in (report.requested + report.disputed).prefix(50) { Terminal.line("第\(item.line)行 \(item.sentence(isWritten: report.isWritten))") }
         let inCases = "\(report.requested.count) cells asked for of their owner, \(report.disputed.count) in open cases"
-        let counts = "\(report.added) added, \(report.changed) changed, \(report.equal) equal; \(inCases); \(report.twins) beside a row that the school typed (\(report.twinsMerged) merged, the rest are cases)"
+        let counts = "\(report.added) added, \(report.changed) changed, \(report.equal + report.owned) equal\(report.owned > 0 ? " (\(report.owned) of which are their owner's now)" : ""); \(inCases); \(report.twins) beside a row that the school typed (\(report.twinsMerged) merged, the rest are cases)"
         Terminal.line(report.isWritten ? "Written: \(counts)." : report.errors.isEmpty ? "Dry run, nothing was written: \(counts)." : "Nothing was written.")
     }
 }

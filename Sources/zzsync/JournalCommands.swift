@@ -26,7 +26,7 @@ struct ConflictsJournal: ParsableCommand {
         let entries = try OperatorDesk(home).journal(batch: batch, filter)
         if options.json { return Terminal.json(["journal": entries]) }
         for entry in entries {
-            Terminal.line("\(entry.decision)\t\(entry.number == 0 ? "all" : "case \(entry.number)")\t\(Terminal.time(entry.at))\t\(entry.who)\t\(entry.kind): \(entry.taken)\t\(entry.value)\t\(entry.reason.onOneLine)\(entry.policy.map { "\t[\($0)]" } ?? "")")
+            Terminal.line("\(entry.decision)\t\(entry.number == 0 ? "all" : "case \(entry.number)")\t\(Terminal.time(entry.at))\t\(entry.who)\t\(entry.kind): \(entry.taken)\t\(entry.value.onOneLine)\t\(entry.reason.onOneLine)\(entry.policy.map { "\t[\($0)]" } ?? "")")
         }
     }
 

@@ -58,7 +58,8 @@ enum Terminal {
         _ = write(Array((text + "\n").utf8), to: STDERR_FILENO)
     }
 
-    static func line(_ text: String) { output(Array((text + "\n").utf8)) }
+    /// What people have typed may hold what a terminal obeys: it is shown, not done.
+    static func line(_ text: String) { output(Array((text.withoutControls + "\n").utf8)) }
 
     static func json(_ value: some Encodable) { output(WireJSON.encode(value, pretty: true) + [0x0A]) }
 
@@ -94,6 +95,20 @@ enum Terminal {
     static func bytes(_ count: Int) -> String {
         count < 10_000 ? "\(count) B" : "\((count + 500) / 1_000) kB"
     }
+}
+
+extension String {
+    /// Control characters but tabs and line breaks as U+FFFD.
+    fileprivate var withoutControls: String {
+        guard unicodeScalars.contains(where: \.isObeyed) else { return self }
+        var shown = UnicodeScalarView()
+        for scalar in unicodeScalars { shown.append(scalar.isObeyed ? "\u{FFFD}" : scalar) }
+        return String(shown)
+    }
+}
+
+extension Unicode.Scalar {
+    fileprivate var isObeyed: Bool { properties.generalCategory == .control && self != "\n" && self != "\t" }
 }
 
 /// A JSON value of any shape, for output.

@@ -16,9 +16,11 @@ struct HubPolicies: ParsableCommand {
         let fields: [String]
         let owner, school, until: String?
         let inForce: Bool
+        /// Field → the place of what counts for it instead, by naming more or by standing later.
+        let overruled: [String: String]
 
         enum CodingKeys: String, CodingKey {
-            case form, policy, place, reason, fields, owner, school, until, inForce = "in_force"
+            case form, policy, place, reason, fields, owner, school, until, overruled, inForce = "in_force"
         }
     }
 
@@ -38,18 +40,31 @@ struct HubPolicies: ParsableCommand {
             return Entry(
                 form: form.id, policy: rule.policy.rawValue, place: rule.place, reason: rule.reason,
                 fields: groups.flatMap { $0.fields.map { form.fields[$0].title } }, owner: rule.owner?.description, school: rule.school,
-                until: rule.until, inForce: rule.isInForce(at: now))
+                until: rule.until, inForce: rule.isInForce(at: now), overruled: Self.overruled(rule, home, form, now: now))
         }
         if options.json { return Terminal.json(Answer(policies: entries, notRead: home.policyBook.unread)) }
         for entry in entries {
             let scope = [
                 entry.fields.isEmpty ? "all fields" : entry.fields.joined(separator: "、"), entry.school.map { "school \($0)" },
                 entry.until.map { "until \($0)\(entry.inForce ? "" : " (over)")" },
+                entry.overruled.isEmpty ? nil
+                    : "but " + entry.overruled.sorted { $0.key < $1.key }.map { "\($0.key): [\($0.value)] counts" }.joined(separator: ", "),
             ].compactMap { $0 }.joined(separator: ", ")
             Terminal.line("\(entry.policy)\(entry.owner.map { " \($0)" } ?? "")\t\(entry.form)\t\(scope)\t\(entry.reason)\t[\(entry.place)]")
         }
         Terminal.line("\(entries.count) policies; everything else is decided as the catalogue says.")
         if let warning = home.policyBook.warning { Terminal.line(warning) }
+    }
+
+    private static func overruled(_ rule: PolicyRule, _ home: HubHome, _ form: Form, now: Int64) -> [String: String] {
+        guard rule.isInForce(at: now) else { return [:] }
+        let counts = home.policyBook.overrides(home.catalogue, school: rule.school, now: now)[form.number] ?? [:]
+        var found: [String: String] = [:]
+        for group in form.groups where rule.covers(group, of: form) {
+            guard let place = counts[group.number]?.place, place != rule.place else { continue }
+            for field in group.fields { found[form.fields[field].title] = place }
+        }
+        return found
     }
 }
 

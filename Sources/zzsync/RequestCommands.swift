@@ -58,7 +58,8 @@ struct RequestsShow: ParsableCommand {
         let request = try OperatorDesk(home).request(number)
         if options.json { return Terminal.json(request) }
         Terminal.line("Request \(number), \(request.state.rawValue), school \(request.school), \(request.form) \(request.key)")
-        Terminal.line("  stands  \(request.titled(request.stands, home.catalogue))  \(request.reason) [\(request.policy)]")
+        Terminal.line("  stands  \(request.titled(request.stands, home.catalogue)), by \(request.standsBy)")
+        Terminal.line("     asked for because: \(request.reason) [\(request.policy)]")
         for asked in request.asked {
             Terminal.line("  asked   \(request.titled(asked.values, home.catalogue))  by \(asked.author) at \(Terminal.time(asked.time)), from \(asked.from)")
         }

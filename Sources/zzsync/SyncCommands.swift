@@ -57,11 +57,21 @@ extension SyncReport {
                     "This home was put back from an older copy, or is a copy: it goes on as site \(incarnation). "
                         + "What the hub has of it beyond that was fetched; nothing was lost.")
             }
-            Terminal.line("Merged up to \(mergedSeq) of \(sealedSeq)\(disputed > 0 ? "; \(disputed) received changes are disputed at the hub" : "").")
+            Terminal.line("Merged up to \(mergedSeq) of \(sealedSeq)\(quarantined.inQuarantine)\(disputed > 0 ? "; \(disputed) received changes are disputed at the hub" : "").")
+        }
+        guard unapplied.isEmpty else {
+            throw Failure(.refused, "Not synced: \(unapplied.joined(separator: " "))", next: "The other schools are.")
         }
         guard refused.isEmpty else {
             throw Failure(.refusedByPeer, "The hub refused: \(refused.joined(separator: "; ")).", next: "Ask its operator; the data stay here.")
         }
+    }
+}
+
+extension Int {
+    /// So many changes below what is called merged.
+    fileprivate var inQuarantine: String {
+        self == 0 ? "" : ", but for \(self) that the hub keeps in quarantine: it cannot read them before it works with this version of the catalogue"
     }
 }
 
@@ -75,7 +85,7 @@ struct Status: ParsableCommand {
         Terminal.line("School     \(status.school.map { "\($0.code) \($0.name)" } ?? "unknown")")
         Terminal.line("Hub        \(status.hub ?? "none joined; everything stays here until then")")
         Terminal.line("To send    \(status.pendingRows) changed rows, \(status.outboxSegments) segments (\(Terminal.bytes(status.outboxBytes)))")
-        Terminal.line("Merged     up to change \(status.mergedSeq) of \(status.sealedSeq)")
+        Terminal.line("Merged     up to change \(status.mergedSeq) of \(status.sealedSeq)\(status.quarantined.inQuarantine)")
         Terminal.line("Last sync  \(Terminal.time(status.lastSync))")
         Terminal.line("Disputed   \(status.openCases) rows; \(status.findings) rows break a rule (`zzsync check`)")
     }
@@ -104,7 +114,7 @@ struct Trace: ParsableCommand {
         }
         let steps = try node.trace(form: form, row: id)
         if options.json { return Terminal.json(steps) }
-        for step in steps { Terminal.line("\(step.step): \(step.detail)") }
+        for step in steps { Terminal.line("\(step.step): \(step.detail.onOneLine)") }
     }
 }
 
@@ -135,6 +145,13 @@ struct Digest: ParsableCommand {
     func run() throws { DigestList(try options.openNode().digests()).show(options) }
 }
 
+extension Receipt {
+    fileprivate var exceptions: String {
+        guard let quarantined else { return "" }
+        return ", but for \(quarantined.map { "\($0[0])-\($0[1])" }.joined(separator: ", ")), which lie in quarantine there"
+    }
+}
+
 struct ReceiptCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "receipt", abstract: "The hub's signed statement of what it holds of this school, to print and keep.")
@@ -146,7 +163,7 @@ struct ReceiptCommand: AsyncParsableCommand {
         let session = try node.session()
         let receipt = try await session.client.receipt(scope)
         if options.json { return Terminal.json(receipt) }
-        Terminal.line("\(receipt.hub) holds the changes of site \(receipt.site) up to \(receipt.received), merged up to \(receipt.merged)")
+        Terminal.line("\(receipt.hub) holds the changes of site \(receipt.site) up to \(receipt.received), merged up to \(receipt.merged)\(receipt.exceptions)")
         Terminal.line("forwarded above up to its own change \(receipt.forwarded.map(String.init) ?? "-"), at \(Terminal.time(receipt.clock / 1_000))")
         let own = try node.digests()
         for (form, digest) in receipt.digests.sorted(by: { $0.key < $1.key }) {

@@ -190,6 +190,11 @@ struct MemoryStore: ScopeStore {
         ([0] + form.groups.map(\.number)).reduce(into: [:]) { $0[$1] = taken[TakenKey(row: row, group: $1, epoch: epoch)] }
     }
 
+    /// Nor do they decide by hand what a policy decides.
+    func decided(_ form: Form, _ row: RowID, at position: Position) -> Decider? { nil }
+
+    func isDistinct(_ form: Form, _ row: RowID, after position: Position) -> Bool { false }
+
     /// The models have no undo.
     mutating func note(_ same: SameWord) {}
 

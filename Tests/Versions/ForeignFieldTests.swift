@@ -71,6 +71,11 @@ import Testing
         for verb in ["REPLACE", "INSERT OR REPLACE", "INSERT OR IGNORE"] {
             await #expect { try await replace(verb, row.rawValue) } throws: { "\($0)".contains("the row holds _f40") }
         }
+        await #expect {
+            try await world.node("A2").database.write {
+                try $0.execute(sql: "DELETE FROM \(Self.table) WHERE id = ?1; INSERT INTO \(Self.table) (id, remark) VALUES (?1, '走读')", arguments: [row.rawValue])
+            }
+        } throws: { "\($0)".contains("the row holds _f40") }
         try await replace("INSERT", 77)
         try await world.node("A2").database.write { try $0.execute(sql: "UPDATE \(Self.table) SET remark = '住校' WHERE id = ?", arguments: [row.rawValue]) }
         try await world.settle()

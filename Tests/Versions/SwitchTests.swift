@@ -85,6 +85,57 @@ import Testing
         #expect(mark.life == 0 && form.fields.filter { mark.fields.contains($0.number) }.map(\.number) == [column.number])
     }
 
+    /// Nor could an older version send what only the newer one knows: it would be called merged, and lie here until a pull replaces it.
+    @Test func aNodeThatHasNotJoinedStaysWithItsVersion() throws {
+        let folder = NSTemporaryDirectory() + "zz-switch-\(UInt64.random(in: 0...UInt64.max))"
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let school = SchoolInfo(code: "3641000001", name: "示例", type: "vocational_continuing", region: nil)
+        let version = try CatalogueVariants.withField()
+        let form = try #require(version[CatalogueVariants.form])
+        let database = try NodeHome.create(folder, catalogue: version, school: school).database
+        try database.write { try $0.execute(sql: "INSERT INTO \(form.table) (id, mother_tongue) VALUES (7, '汉语')") }
+        #expect { try NodeHome.open(folder, catalogue: CatalogueVariants.present) } throws: {
+            "\($0)".contains("1 rows of") && "\($0)".contains("母语") && "\($0)".contains("join a hub and sync")
+        }
+        try database.write { try $0.execute(sql: "UPDATE \(form.table) SET mother_tongue = NULL") }
+        _ = try NodeHome.open(folder, catalogue: CatalogueVariants.present)
+    }
+
+    /// A value of another kind than the column that waits for it: nothing is converted, and only the school that has it stands still.
+    @Test func aValueOfAnotherKindIsNotConverted() async throws {
+        let text = try CatalogueVariants.edited(CatalogueVariants.form) { $0 + CatalogueVariants.field(40, "level", "等级") }
+        let number = try CatalogueVariants.edited(CatalogueVariants.form) { $0 + CatalogueVariants.field(40, "level", "等级", type: "integer") }
+        let world = try await ForeignFieldTests.country(["ministry", "A1"], text)
+        try world.upgrade("A2", to: number)
+        let (form, row) = try ForeignFieldTests.attributes(world, "A1")
+        try world.node("A1").change(form, row, [try form.field(named: "等级"): .text("0044")], author: "甲")
+        try await world.sync("A1")
+        await #expect { try await world.sync("A2") } throws: { "\($0)".contains("values of 等级") && "\($0)".contains("that are no integer") }
+        #expect(try world.node("A2").values(try #require(number[form.id]), row)?[form.field(named: "等级")] == .null)
+    }
+
+    /// At a hub it is one school's page that cannot be applied: the others' are.
+    @Test func oneSchoolsValueKeepsNoOtherWaiting() async throws {
+        let text = try CatalogueVariants.edited(CatalogueVariants.form) { $0 + CatalogueVariants.field(40, "level", "等级") }
+        let number = try CatalogueVariants.edited(CatalogueVariants.form) { $0 + CatalogueVariants.field(40, "level", "等级", type: "integer") }
+        let world = try await zzsync.World(
+            catalogue: CatalogueVariants.present, nodes: ["A1", "B1"], versions: ["ministry": text, "province": number])
+        let form = try #require(text[CatalogueVariants.form])
+        let rows = try ["A": "A1", "B": "B1"].mapValues { try #require(try world.node($0).addExamples(author: $0, school: String($0.prefix(1)))[form.id]).row }
+        try await world.settle()
+        let (level, remark) = (try form.field(named: "等级"), try form.field(named: "remark"))
+        let ministry = try world.hub("ministry"), province = try world.hub("province")
+        for row in rows.values { try ministry.change(form, row, [remark: .text("走读")], author: "部", now: world.clock.now) }
+        try ministry.change(form, rows["A"]!, [level: .text("0044")], author: "部", now: world.clock.now)
+        let report = try await world.session("province").run()
+        #expect(report.unapplied.count == 1 && report.unapplied[0].contains("values of 等级"), "\(report.unapplied)")
+        #expect(try province.values(form, rows["B"]!)?[remark] == .text("走读") && province.values(form, rows["A"]!)?[remark] != .text("走读"))
+        // Emptied where it stands it stops nobody any more.
+        try ministry.change(form, rows["A"]!, [level: .null], author: "部", now: world.clock.now)
+        #expect(try await world.session("province").run().unapplied.isEmpty)
+        #expect(try province.values(form, rows["A"]!)?[remark] == .text("走读"))
+    }
+
     /// What was sealed with predictors that the hub lacks waits, and is merged when the hub has them.
     @Test func aSegmentOfOtherPredictorsWaitsForTheUpgrade() async throws {
         let campus = "general.school.campus"
@@ -100,10 +151,13 @@ import Testing
             try node.add(
                 form, [key: .text("1\(number)"), name: .text("第\(number)校区"), sign: .text("第\(number)校区（门牌）")], author: "甲")
         }
-        // Sealed before hello could say that the hub reads other predictors.
+        // The hub had said that it reads these predictions, and went back to another version since.
         let replica = try world.session("A1").replica
         let scope = try #require(try node.scope())
-        try await node.database.write { _ = try replica.seal($0, scope: scope, now: 1_790_000_000) }
+        try await node.database.write { db in
+            try ParentPredictors.note(db, areOurs: true)
+            _ = try replica.seal(db, scope: scope, now: 1_790_000_000)
+        }
         try await world.sync("A1")
         let province = try world.hub("province")
         #expect(try province.inbox.quarantined().count == 1)

@@ -104,8 +104,11 @@ class Line:
     def cut(self, near, far):
         """The hub sees an end, the node a reset; what passed arrives, as it does on a real line."""
         self.is_up = self.cut_next = False
+        try:
+            reset(near)     # first: when the hub has seen its end, `down` closes both
+        except OSError:
+            pass
         shut(far, socket.SHUT_WR)
-        reset(near)
         for other in self.open - {near, far}: shut(other, socket.SHUT_RDWR)
         self.open.clear()
         self.was_cut.set()

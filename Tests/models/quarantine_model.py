@@ -17,9 +17,9 @@ class Replica(Whole):
     def __init__(self, number, parent, bug, R):
         super().__init__(number, parent, bug, R)
         self.received = {}              # child's site -> the last seq that came, understood or not
+        self.words = {}                 # (child's site, row, cell) -> the last seq that was understood and says something of it
         self.lying = {}                 # child's site -> its segments in quarantine
         self.ever = {}                  # child's site -> [[first, last, position at which it was merged]] of all that ever lay there
-        self.released = {}              # child's site -> [(last seq, position)] of what was merged below later segments
         self.deletes = set()            # of its own seqs: deletes
         self.gaps = []                  # of its own seqs: what lay in quarantine at the end of the last page
 
@@ -41,7 +41,14 @@ class Replica(Whole):
             self.lying.setdefault(s, []).append(seg)
             self.ever.setdefault(s, []).append([first, last, None])
         else:
+            self.understood(s, seg)
             self.ingest(child, (self.context(s, seg), seg[1]))
+
+    def understood(self, s, seg):
+        """Who deletes a row has no more to say of any of its cells."""
+        for seq, r, cells in seg[1]:
+            for g in GROUPS + (LIFE,) if LIFE in cells and cells[LIFE].value == DEAD else cells:
+                self.words[s, r, g] = max(self.words.get((s, r, g), 0), seq)
 
     def context(self, s, seg):
         """What its authors had seen, and those of all that lies below it."""
@@ -51,6 +58,7 @@ class Replica(Whole):
     def release(self, s, number):
         """The child's segment is understood now."""
         seg, before = self.lying[s].pop(number), self.pos
+        self.understood(s, seg)
         ctx, last = self.context(s, seg), seg[1][-1][0]
         for seq, r, cells in sorted(seg[1], key=lambda x: not self.fresh(x)):
             self.begin()
@@ -59,27 +67,20 @@ class Replica(Whole):
             self.end()
         if self.pos == before:
             self.pos = self.next()
-        newest = last > self.seen.get(s, 0)
-        if newest:
+        if last > self.seen.get(s, 0):
             self.seen[s] = last
-        (self.applied if newest else self.released).setdefault(s, []).append((last, self.pos))
+            self.applied.setdefault(s, []).append((last, self.pos))
         next(x for x in self.ever[s] if x[1] == last)[2] = self.pos
         self.commit()
 
     def overtaken(self, s, r, g, last):
-        """Its site has written the cell since."""
+        """Its site has said something of the cell since, be it what stood there already."""
         row = self.row(r)
-        c = row.cells[g]
-        if not c.op or c.site != s or self.word(s, c.at) <= last or self.is_wrong('blind_release'):
+        if self.words.get((s, r, g), 0) <= last or self.is_wrong('blind_release'):
             return False
         if g != LIFE and row.dead:
             self.show(row.cells[LIFE])                      # its sender passed over the row's end while this waited
         return True
-
-    def word(self, s, at):
-        """The last seq of the site's segment whose merge has this position in its transaction."""
-        end = min(x for x in self.ends if x >= at)
-        return max([q for q, x in self.applied.get(s, []) + self.released.get(s, []) if x == end], default=0)
 
     # ---- parent -> child ----------------------------------------------------------------------------
     def pull(self, upto):

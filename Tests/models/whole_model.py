@@ -248,6 +248,12 @@ class Replica:
     def by_time(self, r, g):
         return g == 1
 
+    def is_later(self, y, here):
+        """Of one author's words the one that comes later is; but what this hub wrote itself only comes back."""
+        if y.stamp[0] == here.stamp[0]:
+            return y.stamp[0] != self.name and y.stamp[1] >= here.stamp[1]
+        return (y.stamp[1], y.stamp[0]) > (here.stamp[1], here.stamp[0])
+
     def judge(self, s, r, g, y, ctx):
         row = self.row(r)
         c = row.cells[g]
@@ -256,17 +262,23 @@ class Replica:
         if row.dead and not row.case:                       # equal or not: whoever typed it takes the row to be alive
             self.row_case(r, ALIVE, y, s)
         if c.op and c.op.value == y.value and not row.cases.get(g):
-            return converge(c.op, y)
+            converge(c.op, y)
+            if self.by_time(r, g) and y.stamp[1] > c.op.stamp[1] and c.op.stamp[0] != self.name:
+                self.put(r, g, y, s)                        # typed again later: what was typed in between loses to it
+            return
         fits = self.saw(c, s, ctx) or self.bug == 'no_case'
         if c.op is None or fits and (not row.cases.get(g) or self.bug in ('shrink', 'no_case')):
             row.cases.pop(g, None)
             self.put(r, g, y, s)
         elif self.by_time(r, g) and not row.cases.get(g):   # a policy decides: the later claimed time wins
-            theirs = (y.stamp[1], y.stamp[0]) > (c.op.stamp[1], c.op.stamp[0])
+            theirs = self.is_later(y, c.op)
             best = y if theirs else c.op
             win = Op(r, g, c.op.covers | y.covers, best.stamp, best.value, system=True)
             if self.bug == 'quiet_policy' and not theirs:
                 c.op = win
+            elif c.site == PARENT and not theirs:           # it stays the parent's own word, and need not go up again
+                Op.equal.setdefault(c.op.id, set()).update(y.covers)
+                self.write(r, g, c.op, PARENT)
             else:
                 self.write(r, g, win, SELF)
         else:

@@ -88,9 +88,14 @@ extension OperatorDesk {
     /// What stood in the group where the first of the sides had not seen another: the value at its cursor.
     private func base(_ db: Database, _ row: Row, _ form: Form?, _ candidates: [Candidate]) throws -> [Value]? {
         guard ["cell", "owner"].contains(row["kind"] as String) else { return nil }
-        // The first stood here and names where it was written; a parent's position belongs to another log.
-        let seen = candidates.enumerated().filter { $0.offset == 0 || $0.element.by.writer != .parent }
-            .map { $0.offset == 0 ? $0.element.cursor.advanced(by: -1) : $0.element.cursor }
+        // The one that stood here names where it was written: the first, but of what a policy decided for the word that came. A parent's
+        // position belongs to another log.
+        let before = try String.fetchOne(
+            db.cachedStatement(sql: "SELECT before FROM zz_decision WHERE number = ? AND policy IS NOT NULL ORDER BY decision LIMIT 1"),
+            arguments: [row["number"] as Int64])
+        let stood = row["kind"] as String == "cell" && candidates.count > 1 && before == ValuesJSON.encode(candidates[1].values) ? 1 : 0
+        let seen = candidates.enumerated().filter { $0.offset == stood || $0.element.by.writer != .parent }
+            .map { $0.offset == stood ? $0.element.cursor.advanced(by: -1) : $0.element.cursor }
         guard let cursor = seen.min() else { return nil }
         return try form.flatMap { try value(db, ScopeID(key: row["scope"]), $0, RowID(row["id"]), row["field_group"], at: cursor) }
     }

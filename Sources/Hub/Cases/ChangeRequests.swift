@@ -8,7 +8,7 @@ import Shared
 package struct ChangeRequest: Codable, Sendable {
     package enum State: String, Codable, Sendable {
         case open
-        /// The owner's value has come to agree.
+        /// What stands has come to agree.
         case agreed
         /// The row is gone.
         case gone
@@ -31,6 +31,8 @@ package struct ChangeRequest: Codable, Sendable {
     package var key: String
     /// What stands (once it is closed: stood then), and what is asked for, the newest last.
     package var stands: [String: String]
+    /// Who wrote what stands, and from where it came: not the owner any more, where the policy has ended or the parent has written.
+    package var standsBy: String
     package var asked: [Asked]
     package var state: State
     package var openedAt: Int64
@@ -42,7 +44,7 @@ package struct ChangeRequest: Codable, Sendable {
     package var policy: String
 
     enum CodingKeys: String, CodingKey {
-        case number = "request", school, form, row, key, stands, asked, state, answer, reason, policy
+        case standsBy = "stands_by", number = "request", school, form, row, key, stands, asked, state, answer, reason, policy
         case openedAt = "opened_at", closedAt = "closed_at"
     }
 }
@@ -81,6 +83,7 @@ extension OperatorDesk {
         let isAgreed = item.candidates.dropFirst().contains { $0.values == stands.values }
         return ChangeRequest(
             number: number, school: item.school, form: item.form, row: item.row, key: item.key, stands: stands.values,
+            standsBy: "\(stands.author), from \(item.origin(of: stands))",
             asked: item.candidates.dropFirst().map { .init(values: $0.values, author: $0.author, time: $0.time, from: item.origin(of: $0)) },
             state: item.closedAt == nil ? .open : answer != nil ? .decided : isAgreed ? .agreed : .gone, openedAt: item.openedAt, closedAt: item.closedAt,
             answer: answer.map { "\($0["who"] as String): \($0["reason"] as String)" } ?? "", reason: ruling?["reason"] ?? "",
@@ -98,7 +101,8 @@ extension OperatorDesk {
             for request in requests {
                 let form = home.catalogue[request.form]
                 for asked in request.asked {
-                    for (field, value) in asked.values.sorted(by: { $0.key < $1.key }) where value != request.stands[field] {
+                    for (field, value) in asked.values.sorted(by: { $0.key < $1.key }) 
+                    where request.state == .agreed || value != request.stands[field] {
                         try book.append([
                             "\(request.number)", request.school, form?.path ?? request.form, request.key, request.row,
                             form?.fields.first { $0.id == field }?.title ?? field, request.stands[field] ?? "", value, asked.author,

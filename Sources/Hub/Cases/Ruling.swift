@@ -238,7 +238,8 @@ struct Ruling {
 
     private mutating func merge(_ pair: TwinMerger.Pair) throws {
         try watch(pair.survivor.id)
-        let (survivor, other) = pair.merged(by: by, positions: (takePosition(), takePosition()))
+        let policies = try home.policies(db, scope: store.scope, now: now)
+        let (survivor, other) = pair.merged(by: by, positions: (takePosition(), takePosition()), policies)
         value = "\"\(survivor.id)\""
         result = ["row": survivor.id.description].merging(pair.outcome.stays) { $1 }.merging(pair.outcome.fills) { $1 }
         try save(survivor)

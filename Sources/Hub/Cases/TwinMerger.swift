@@ -21,14 +21,21 @@ enum TwinMerger {
         var isEqual: Bool { survivor.values == other.values }
 
         /// The survivor with its empty groups filled from the other, its key group written even if equal; the other dead.
-        func merged(by: Provenance, positions: (Position, Position)) -> (survivor: MergeRow, other: MergeRow) {
+        /// What an owner (一数一源) has said of one of them he has said of the survivor, where it says the same.
+        func merged(
+            by: Provenance, positions: (Position, Position), _ policies: ScopePolicies
+        ) -> (survivor: MergeRow, other: MergeRow) {
             var (kept, gone) = (survivor, other)
             kept.position = positions.0
             let key = Set(kept.form.key)
             for index in kept.form.groups.indices {
                 let mine = kept.groupValues(index), theirs = gone.groupValues(index)
                 let chosen = isFilled(index) ? theirs : mine
-                if chosen != mine || !key.isDisjoint(with: kept.form.groups[index].fields) || mine != theirs {
+                let owners = mine == theirs ? policies.ownersWord(kept.form, index, among: [kept.cells[index], gone.cells[index]]) : nil
+                let isKey = !key.isDisjoint(with: kept.form.groups[index].fields)
+                if let owners, owners.writer != .parent, isKey || owners != kept.cells[index].by {
+                    kept.forceWrite(index, mine, by: Provenance(writer: .hub, stamp: owners.stamp, clamped: owners.clamped))
+                } else if chosen != mine || isKey || mine != theirs {
                     kept.forceWrite(index, chosen, by: by)
                 }
             }
@@ -69,6 +76,7 @@ enum TwinMerger {
         let now = try ReplicaDatabase.now(db)
         let by = Provenance(
             writer: .hub, stamp: Stamp(origin: home.keys.site, author: "zzsync: equal rows of one key merged", time: now))
+        let policies = try home.policies(db, scope: store.scope, now: now)
         var rows = try store.load(
             form, Set(cases.flatMap { [RowID($0["id"]), RowID($0["other_id"])] }).sorted())
         var next = store.logEnd.next(inEpoch: home.epoch)
@@ -79,7 +87,7 @@ enum TwinMerger {
             guard let a = rows[RowID(entry["id"])], let b = rows[RowID(entry["other_id"])] else { continue }
             let pair = Pair(a, b)
             guard pair.canMerge, pair.isEqual, !asked.contains(pair.other.id) else { continue }
-            let (survivor, other) = pair.merged(by: by, positions: (next, next.advanced(by: 1)))
+            let (survivor, other) = pair.merged(by: by, positions: (next, next.advanced(by: 1)), policies)
             next = next.advanced(by: 2)
             (rows[survivor.id], rows[other.id]) = (survivor, other)
             moved += [survivor.id, other.id]

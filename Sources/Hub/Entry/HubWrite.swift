@@ -29,6 +29,8 @@ package struct CellCase: Codable, Sendable {
 /// What became of the groups of one row.
 struct HubWrite {
     var changed: [Int] = []
+    /// Equal to what stands, and now its owner's word.
+    var owned: [Int] = []
     /// Disputed: the value is one more candidate, or the one that the cell shows meanwhile.
     var disputed: [(group: Int, candidate: Int?)] = []
     /// Asked for against the owner's value, which stands.
@@ -51,7 +53,12 @@ extension MergeRow {
                 if !isShown { dispute(index, candidate) }       // rule 3: it joins
                 done.disputed.append((index, isShown ? nil : cases[index]!.candidates.count))
             } else if wanted == groupValues(index) {
-                continue
+                // An owner who says what somebody else has typed already has said it: from then on the cell is his.
+                let policy = context.policies[form, index]
+                guard policy.policy == .owner, context.policies.isOwners(by, policy.owner), !context.policies.isOwners(cells[index].by, policy.owner)
+                else { continue }
+                put(index, wanted, by: by)
+                done.owned.append(index)
             } else if contradictsOwner(index, by, context) {
                 if try !isAsked(index, wanted) { settle(index, by: context.policies[form, index], candidate, wins: false, context) }
                 done.requested.append(index)

@@ -32,6 +32,8 @@ package struct OwnerReport: Codable, Sendable {
     package var added = 0
     package var changed = 0
     package var equal = 0
+    /// Rows in which nothing differs, but cells that others had typed are their owner's now.
+    package var owned = 0
     /// Added beside a row of the same key that the school had typed: merged by the system where equal, else a case.
     package var twins = 0
     package var twinsMerged = 0
@@ -47,7 +49,7 @@ package struct OwnerReport: Codable, Sendable {
     package var ids: [String] = []
 
     enum CodingKeys: String, CodingKey {
-        case form, rows, added, changed, equal, twins, requested, disputed, errors, warnings, ids, twinsMerged = "twins_merged", isWritten = "written"
+        case form, rows, added, changed, equal, owned, twins, requested, disputed, errors, warnings, ids, twinsMerged = "twins_merged", isWritten = "written"
     }
 }
 
@@ -245,7 +247,7 @@ private struct ScopeBatch {
                 stands: present.groupValues(group).map(\.shown).joined(separator: " | "))
             return (present.id, group, told)
         }
-        if !done.changed.isEmpty { report.changed += 1 }
+        if !done.changed.isEmpty { report.changed += 1 } else if !done.owned.isEmpty { report.owned += 1 }
         guard changed.moved else {
             if done.disputed.isEmpty, done.requested.isEmpty { report.equal += 1 }
             return
@@ -314,12 +316,14 @@ private struct ScopeBatch {
             arguments: [store.scope.key, form.number, ids])
         for finding in findings {
             let (id, message) = (RowID(finding["id"]), finding["message"] as String)
-            guard let source = rows[id], errorsBefore[id]?.contains(message) != true else { continue }
+            guard let source = rows[id] else { continue }
             let rule = form.rules.first { $0.id == finding["rule"] as String }
             let fields = (rule?.fields ?? []).compactMap { form.fieldIndex(id: $0) }
             guard source.unread.isDisjoint(with: fields) else { continue }
-            // A row that is referred to may be on its way: the finding clears itself when it comes.
+            // A row that is referred to may be on its way: the finding clears itself when it comes. And what the row broke before
+            // is said, but does not bar a write that leaves it so.
             let isError = finding["level"] as String == RuleLevel.error.rawValue && finding["target"] as Int64? == nil
+                && errorsBefore[id]?.contains(message) != true
             let problem = ImportProblem(
                 line: source.line, place: fields.map { form.fields[$0].title }.joined(separator: "、"), message: message,
                 fix: finding["fix"], level: isError ? "error" : "warn")

@@ -30,6 +30,7 @@ struct HubPageApplier {
     }
 
     mutating func apply(_ body: SegmentBody) throws -> PullSummary {
+        try body.checkFits(home.catalogue)
         let catalogue = try home.versions.wide(db, for: body, make: HubSchema.makeForeign)
         store = try SQLiteScopeStore(db, scope: scope)
         var next = store.logEnd.next(inEpoch: home.epoch)

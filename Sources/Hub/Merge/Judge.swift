@@ -28,6 +28,15 @@ package struct JudgeContext: Sendable {
     package var now: Int64
     /// Cells of the row that an older incarnation of the child wrote before the copy was made: for rule 2 they are its own.
     package var inherited: Set<Int> = []
+    /// Groups whose present value a person has decided here: whoever had not seen that is asked about, whatever the policy.
+    package var decided: Set<Int> = []
+    /// Groups in which a policy let the child's own word stand: it went on from that, whatever this hub wrote to cover the other side.
+    /// The models' policy knows no authors, and rules again.
+    package var ruledOwn: Set<Int> = []
+    /// Under another version of the catalogue the change's groups were cut otherwise: a field may be carried that nobody has typed.
+    package var mayCarry = false
+    /// The change's author had not seen that a person here said of this row and another of its key that they are two.
+    package var isDistinctUnseen = false
     package var policies: ScopePolicies
     /// A cell of a lost log that comes back had seen nothing but what survived and these groups' present values (`lifeIndex`
     /// for the life's); nil for an ordinary change.
@@ -57,6 +66,7 @@ extension MergeRow {
         let cell = group == JudgeContext.lifeIndex ? lifeCell : cells[group]
         if let covered = context.covered { return !cell.isWritten || cell.written <= change.cursor || covered.contains(group) }
         return !cell.isWritten || cell.by.writer == change.by.writer || cell.written <= change.cursor || context.inherited.contains(group)
+            || context.ruledOwn.contains(group)
     }
 
     /// The row before a change whose author had not seen some of it; nil when he had, or says nothing about values.
@@ -93,7 +103,12 @@ extension MergeRow {
         let cell = cells[group]
         let open = cases[group] != nil
         if cell.isWritten, !open, groupValues(group) == new {
-            counts.equal += 1
+            if isNewerWord(group, change.by, context) {
+                put(group, new, by: change.by)
+                counts.merged += 1
+            } else {
+                counts.equal += 1
+            }
             return
         }
         let candidate = Candidate(by: change.by, values: new, life: .unchanged, cursor: change.cursor)
@@ -156,6 +171,7 @@ extension MergeRow {
             return
         }
         var seen = saw(JudgeContext.lifeIndex, change, context) && rowCase == nil
+        if change.life == .dead, context.isDistinctUnseen { seen = false }
         if change.life == .dead, !mutants.contains(.lifeAlone) {
             seen = seen && cases.isEmpty && cells.indices.allSatisfy { saw($0, change, context) }
         }

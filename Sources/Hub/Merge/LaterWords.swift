@@ -9,16 +9,22 @@ struct LaterWords: Sendable {
         let form: FormNumber
         let row: RowID
     }
-    private var fields: [Key: FieldMask] = [:]
+    /// What was sent of one row since.
+    struct Sent {
+        var fields = FieldMask()
+        var life = false
+    }
+    private var rows: [Key: Sent] = [:]
 
-    /// The fields that were sent since.
-    subscript(form: FormNumber, row: RowID) -> FieldMask { fields[Key(form: form, row: row)] ?? FieldMask() }
+    subscript(form: FormNumber, row: RowID) -> Sent { rows[Key(form: form, row: row)] ?? Sent() }
 
     mutating func add(_ body: SegmentBody) {
         for changes in body.forms {
-            for (row, mask) in zip(changes.rows, changes.masks) {
-                let key = Key(form: changes.form, row: row)
-                fields[key] = (fields[key] ?? FieldMask()) | mask
+            for index in changes.rows.indices {
+                let key = Key(form: changes.form, row: changes.rows[index])
+                // Who deletes a row has no more to say of any of its fields.
+                rows[key, default: Sent()].fields = self[changes.form, key.row].fields | (changes.life[index] == .dead ? .all : changes.masks[index])
+                if changes.life[index] != .unchanged { rows[key]!.life = true }
             }
         }
     }

@@ -125,6 +125,7 @@ package actor MergeWorker {
             var merger = SegmentMerger(catalogue: catalogue, hub: home.keys.site, now: now, epoch: home.epoch)
             merger.later = later
             merger.vouched = vouched
+            merger.isOtherVersion = header.catalogueHash != home.catalogue.hash
             merger.parentIncarnation = try Incarnations.parent(db, scope: segment.scope, of: segment.site)
             if segment.isReleased { try Meta.set(db, Self.releasedKey(segment.number), now) }
             merger.policies = try home.policies(db, scope: segment.scope, now: now)
@@ -222,19 +223,5 @@ extension SegmentBody {
         var body = self
         for index in body.stamps.indices { body.stamps[index].origin = site }
         return body
-    }
-}
-
-extension CellColumn {
-    /// Every cell can be stored in a STRICT column of this type unchanged.
-    func fits(_ type: FieldType) -> Bool {
-        let allowed: [Tag] =
-            switch type.sql {
-            case "INTEGER": [.null, .integer]
-            case "REAL": [.null, .integer, .real]
-            default: [.null, .text]
-            }
-        let bits = allowed.reduce(UInt8(0)) { $0 | 1 << $1.rawValue }
-        return tags.allSatisfy { bits >> $0 & 1 == 1 }
     }
 }

@@ -38,8 +38,9 @@ package struct ScopePolicies: Sendable {
     var overrides: [FormNumber: [Int: GroupPolicy]] = [:]
     var hub = SiteID(0)
     var level = Tier.province
-    /// The direct children that are hubs, in all their incarnations.
+    /// The direct children that are hubs, and the school's own nodes, in all their incarnations.
     var hubsBelow: Set<SiteID> = []
+    var nodes: Set<SiteID> = []
 
     package init() {}
 
@@ -49,12 +50,15 @@ package struct ScopePolicies: Sendable {
     }
 
     /// A value is known by the way it came and the site at which it was typed: a hub cannot see further than its neighbours, so
-    /// all above the parent speaks as the parent, and all below a child hub as schools.
+    /// all above the parent speaks as the parent, and all below a child hub as schools. A neighbour's own word is its own also where it
+    /// comes back from above, after this hub was put back or from a case there.
     private enum Standing { case above, here, hubBelow, school }
 
     private func standing(_ by: Provenance) -> Standing {
         switch by.writer {
-        case .parent: .above
+        case .parent where nodes.contains(by.stamp.origin): .school
+        case .parent where hubsBelow.contains(by.stamp.origin): .hubBelow
+        case .parent: by.stamp.origin == hub ? .here : .above
         case .hub where by.stamp.origin == hub: .here
         case .hub: hubsBelow.contains(by.stamp.origin) ? .hubBelow : .school      // a policy kept what somebody else had typed
         case .child: hubsBelow.contains(by.stamp.origin) ? .hubBelow : .school
@@ -71,19 +75,38 @@ package struct ScopePolicies: Sendable {
         case .source(let name): return standing != .school && by.stamp.source == name
         }
     }
+
+    /// The owner's word among cells that say the same of a group; nil where the policy is another, or none is his.
+    func ownersWord(_ form: Form, _ group: Int, among cells: [Cell]) -> Provenance? {
+        let policy = self[form, group]
+        guard policy.policy == .owner else { return nil }
+        return cells.map(\.by).first { isOwners($0, policy.owner) }
+    }
 }
 
 extension MergeRow {
     /// Whether the incoming one of two unseen values stands, by the group's policy; nil when a person must say it.
     func policyAnswer(_ group: Int, _ incoming: Candidate, _ context: JudgeContext) -> Bool? {
         let present = cells[group].by
-        switch context.policies[form, group].policy {
+        let policy = context.policies[form, group].policy
+        if policy == .manual || policy != .owner && (context.decided.contains(group) || context.mayCarry) { return nil }
+        if incoming.by.stamp.origin == present.stamp.origin {
+            // What this hub wrote itself came back by a child: what stands here is later. Of others the later word arrives later.
+            return present.stamp.origin != context.hub && (policy != .newest || incoming.by.ordering >= present.ordering)
+        }
+        switch policy {
         case .manual: return nil
         case .newest: return (incoming.by.ordering, incoming.by.stamp.origin) > (present.ordering, present.stamp.origin)
         case .owner: return ownerAnswer(group, incoming, context)
         // A choice that anybody made is made; only two ways of not choosing are left.
         case .union: return incoming.values == [.integer(1)] || groupValues(group) == [.null]
         }
+    }
+
+    /// Under `newest` an equal word that was typed later moves the time at which it stands: what was typed in between loses to it.
+    func isNewerWord(_ group: Int, _ by: Provenance, _ context: JudgeContext) -> Bool {
+        context.policies[form, group].policy == .newest && by.ordering > cells[group].by.ordering
+            && cells[group].by.stamp.origin != context.hub
     }
 
     /// The policy `owner` alone: nil where both sides or neither speak for the owner.
@@ -109,8 +132,9 @@ extension MergeRow {
         let before = groupValues(group)
         let present = Candidate(by: cells[group].by, values: before, life: .unchanged, cursor: cells[group].written)
         var winner = wins ? incoming.by : present.by
-        // The parent's own word stays the parent's: it need not go up again, and is its owner's the next time too.
-        if policy.policy != .owner || winner.writer != .parent { winner.writer = .hub }
+        // The parent's own word stays the parent's: it need not go up again, where it would meet what the parent wrote since as
+        // another's, and is its owner's the next time too.
+        if winner.writer != .parent { winner.writer = .hub }
         if wins {
             put(group, incoming.values, by: winner)
             counts.merged += 1

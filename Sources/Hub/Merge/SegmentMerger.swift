@@ -34,6 +34,8 @@ struct SegmentMerger {
     /// Points of its site's chain up to which pages of lost logs, taken back, may cover its changes.
     var vouched: Set<ChainMark> = []
     var policies = ScopePolicies()
+    /// The segment was sealed under another version of the catalogue.
+    var isOtherVersion = false
     /// The tests' mistakes; empty everywhere else.
     var mutants: MergeMutant = []
 
@@ -159,6 +161,9 @@ struct SegmentMerger {
         if batch.firstSeq != nil, mutants.contains(.markOver) { change.cursor = next }
         var context = batch.context
         context.inherited = try inherited(row, change, store)
+        try noteDecided(row, change, in: &context, store)
+        context.mayCarry = isOtherVersion && change.groups.count > 1
+        if change.life == .dead { context.isDistinctUnseen = try store.isDistinct(batch.form, row.id, after: change.cursor) }
         let apart = row.apart(change, context)
         report.same += row.sameWords(change, context)
         row.judge(change, at: next, context)
@@ -183,6 +188,23 @@ struct SegmentMerger {
         var inherited = Set(try row.cells.indices.filter { try isInherited(row.cells[$0]) })
         if try isInherited(row.lifeCell) { inherited.insert(JudgeContext.lifeIndex) }
         return inherited
+    }
+
+    /// Who has decided what stands here and the change's author had not seen: a person, whom no policy overrules; or a policy, for the
+    /// author's own word.
+    private func noteDecided(_ row: MergeRow, _ change: IncomingChange, in context: inout JudgeContext, _ store: some ScopeStore) throws {
+        // Who deletes a row says something of every group.
+        let groups = change.life == .dead ? Array(row.cells.indices) : change.groups.map(\.group)
+        for group in groups where row.cells[group].by.writer == .hub && context.policies[row.form, group].policy != .manual {
+            let (cell, origin) = (row.cells[group], row.cells[group].by.stamp.origin)
+            let isOwn = origin == change.by.stamp.origin && change.by.writer == .child(origin)
+            guard isOwn || origin == hub, !row.saw(group, change, context) else { continue }
+            switch try store.decided(row.form, row.id, at: cell.written) {
+            case .person? where !isOwn: context.decided.insert(group)
+            case .policy? where isOwn: context.ruledOwn.insert(group)
+            default: break
+            }
+        }
     }
 
     /// - Parameter rows: in the order of their ids, so that cases are numbered alike everywhere.
@@ -255,37 +277,41 @@ extension MergeRow {
         if change.life == .dead, life == .alive { showWhole() }         // its sender has deleted the row
     }
 
-    /// Takes out of a released change what its site has written again since: the later word of one author stands. Where the log has a
-    /// word tells nothing (an earlier segment may have been released a moment ago, a case may show an earlier word again): its seq does.
+    /// Takes out of a released change what its site has written again since: the later word of one author stands, also where it was
+    /// judged equal and wrote nothing. Where the log has a word tells nothing (an earlier segment may have been released a moment ago, a
+    /// case may show an earlier word again): its seq does.
     ///
     /// Where groups were cut otherwise meanwhile, the later word may have carried other fields of what is one group, and is no answer to
-    /// these: both are asked about.
+    /// these: where that word stands here, both are asked about.
     ///
     /// - Parameters:
-    ///   - carried: the fields of the change, and those that its site has sent since.
+    ///   - carried: the fields of the change, and what its site has sent since.
     ///   - isLater: whether the site's word at a position was sealed after the change.
     fileprivate mutating func dropOvertaken(
-        _ change: inout IncomingChange, _ carried: (sent: FieldMask, since: FieldMask), isLater: (SiteID, Position) throws -> Bool
+        _ change: inout IncomingChange, _ carried: (sent: FieldMask, since: LaterWords.Sent), isLater: (SiteID, Position) throws -> Bool
     ) rethrows {
         guard case .child(let site) = change.by.writer else { return }
         func isOvertaken(_ cell: Cell) throws -> Bool { try cell.by.writer == change.by.writer && isLater(site, cell.written) }
-        let overtaken = try change.groups.filter { try isOvertaken(cells[$0.group]) }
-        change.groups.removeAll { one in overtaken.contains { $0.group == one.group } }
-        for (group, values) in overtaken {
-            let last = FieldMask(form.groups[group].mask.bits & carried.sent.bits & ~carried.since.bits)
+        var left: [(group: Int, values: [Value])] = []
+        for (group, values) in change.groups {
+            let last = FieldMask(form.groups[group].mask.bits & carried.sent.bits & ~carried.since.fields.bits)
             let words = zip(form.groups[group].fields, values).map { last.contains(form.fields[$0].number) ? $1 : self.values[$0] }
-            if life == .dead || words == groupValues(group) {
+            let stands = try isOvertaken(cells[group])
+            if last.isEmpty || (stands && (life == .dead || words == groupValues(group))) {
                 counts.overtaken += 1
                 if life == .dead {      // its sender passed over the row's end while this waited
                     lifeCell.shown = position
                     moved = true
                 }
-            } else {
+            } else if stands {
                 dispute(group, Candidate(by: change.by, values: words, life: .unchanged, cursor: change.cursor))
                 counts.disputed += 1
+            } else {
+                left.append((group, words))
             }
         }
-        if change.life != .unchanged, try isOvertaken(lifeCell) {
+        change.groups = left
+        if change.life != .unchanged, try carried.since.life || isOvertaken(lifeCell) {
             change.life = .unchanged
             counts.overtaken += 1
         }

@@ -265,9 +265,13 @@ package struct HubService: Sendable {
             for form in try home.versions.wide(db).dataForms {
                 digests[form.id] = try FormDigest.compute(db, form: form, scope: scope).digest
             }
+            let merged = try Incarnations.merged(db, store, of: site.site)
+            let quarantined = try QuarantinedSeqs(db, home.inbox, scope: scope, upTo: store.logEnd).ranges(of: site.site)
+                .filter { $0.lowerBound <= merged }.map { [$0.lowerBound.rawValue, min($0.upperBound, merged).rawValue] }
             return Receipt(
                 hub: home.identity.name, scope: scope.description, site: site.site.description,
-                received: head.last.rawValue, merged: try Incarnations.merged(db, store, of: site.site).rawValue, forwarded: forwarded,
+                received: head.last.rawValue, merged: merged.rawValue, forwarded: forwarded,
+                quarantined: quarantined.isEmpty ? nil : quarantined,
                 digests: digests, position: store.logEnd.rawValue, clock: now * 1000)
         }
     }

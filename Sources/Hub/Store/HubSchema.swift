@@ -8,7 +8,8 @@ import GRDB
 import Shared
 
 package enum HubSchema {
-    package static let version = 1
+    /// As `NodeSchema.version`.
+    static let version = 2
 
     package static func create(_ db: Database, _ catalogue: Catalogue) throws {
         try db.execute(sql: UplinkSchema.sql)
@@ -20,7 +21,6 @@ package enum HubSchema {
         for form in catalogue.storedForms { try index(db, form) }
         try db.execute(sql: "ANALYZE sqlite_schema")
         try CatalogueVersions.keep(db, catalogue)
-        try db.execute(sql: "PRAGMA user_version = \(version)")
     }
 
     /// A form's index, and what tells SQLite's planner what the table will look like. Without it it takes the scope alone to be as
@@ -266,6 +266,7 @@ package enum HubSchema {
           undone_by INT
         ) STRICT;
         CREATE INDEX zz_decision_case ON zz_decision (number);
+        CREATE INDEX zz_decision_position ON zz_decision (position);
 
         -- Words of children that were a decision's own, by people who had not seen that: it cannot be taken back without them.
         CREATE TABLE zz_same (

@@ -266,6 +266,36 @@ struct SQLiteScopeStore: ScopeStore {
         ])
     }
 
+    func decided(_ form: Form, _ row: RowID, at position: Position) throws -> Decider? {
+        // A merge writes its survivor one place before the row that goes, which it notes.
+        try Bool.fetchOne(
+            db.cachedStatement(
+                sql: """
+                    SELECT decision.policy IS NULL FROM zz_decision AS decision JOIN zz_case AS item USING (number)
+                    WHERE decision.position IN (?4, ?4 + 1) AND (decision.policy IS NOT NULL OR decision.who <> ?5)
+                      AND item.scope = ?1 AND item.form = ?2 AND (item.id = ?3 OR item.other_id = ?3)
+                    ORDER BY decision.position LIMIT 1
+                    """),
+            arguments: [scope.key, form.number, row.rawValue, position.rawValue, PolicyJournal.system]
+        ).map { $0 ? .person : .policy }
+    }
+
+    func isDistinct(_ form: Form, _ row: RowID, after position: Position) throws -> Bool {
+        // The record stands one place after what the journal notes.
+        try Bool.fetchOne(
+            db.cachedStatement(
+                sql: """
+                    SELECT EXISTS (
+                      SELECT 1 FROM zz_distinct AS pair
+                        CROSS JOIN zz_case AS item ON item.kind = 'twins' AND item.form = pair.form
+                          AND item.id IN (pair.id, pair.other_id) AND item.other_id IN (pair.id, pair.other_id)
+                        JOIN zz_decision AS decision USING (number)
+                      WHERE pair.form = ?2 AND ((pair.scope = ?1 AND pair.id = ?3) OR (pair.other_scope = ?1 AND pair.other_id = ?3))
+                        AND decision.kind = 'distinct' AND decision.undone_by IS NULL AND decision.position >= ?4)
+                    """),
+            arguments: [scope.key, form.number, row.rawValue, position.rawValue])!
+    }
+
     mutating func note(_ same: SameWord) throws {
         try db.cachedStatement(sql: "INSERT OR IGNORE INTO zz_same VALUES (?, ?, ?, ?, ?, ?)").execute(arguments: [
             scope.key, same.form, same.row.rawValue, same.group, same.written.rawValue, try stamps.number(same.by),

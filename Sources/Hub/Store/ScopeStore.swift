@@ -43,6 +43,8 @@ struct SameWord: Hashable {
     let by: Provenance
 }
 
+enum Decider { case person, policy }
+
 /// Beside the groups of a row (by number; 0 its life), what may be covered of it.
 enum CoverNumber {
     /// Every group, by a delete: a page tells none of a dead row's values, and nobody but those who wrote them has them any more.
@@ -75,6 +77,10 @@ protocol ScopeStore {
     func merge(at position: Position) throws -> (site: SiteID, upTo: Seq)?
     /// What was taken back of a row from logs of an epoch that are lost, by group number (0 its life).
     func taken(_ form: Form, _ row: RowID, epoch: Int) throws -> [Int: [TakenCell]]
+    /// Who decided here what was written to a row at a position; nil where it is no decision.
+    func decided(_ form: Form, _ row: RowID, at position: Position) throws -> Decider?
+    /// Whether a person here has said after a position that the row and another of its key are two, and it holds.
+    func isDistinct(_ form: Form, _ row: RowID, after position: Position) throws -> Bool
     mutating func note(_ cell: TakenCell, _ form: Form, _ row: RowID, group: Int, epoch: Int) throws
     /// A page that was taken back covers these groups of a row up to a point of a child's chain.
     mutating func cover(_ form: Form, _ row: RowID, groups: [Int], by site: SiteID, upTo mark: ChainMark) throws

@@ -251,7 +251,7 @@ extension NodeHome {
         let staged = try Row.fetchAll(db, sql: "SELECT line, present FROM zz_staged_row WHERE batch = ?", arguments: [batch])
         let texts = Dictionary(uniqueKeysWithValues: staged.map { ($0["line"] as Int, $0["present"] as String?) })
         return try rows.compactMap { row in
-            let then = texts[row.line]?.map { StagedValues.decode(form, $0) }, now = try present(db, form, row)
+            let then = try texts[row.line]?.map { try StagedValues.decode(form, $0) }, now = try present(db, form, row)
             let moved = row.values.keys.sorted().filter { then?[$0] != now?[$0] && row.values[$0] != now?[$0] }
             guard let first = moved.first, then != nil || now != nil else { return nil }
             let message = then == nil ? "暂存之后有人添加了这一行" : now == nil ? "暂存之后有人删除了这一行" : "暂存之后有人改过：原为\(then![first]!.shown)，现为\(now![first]!.shown)"
@@ -274,7 +274,7 @@ extension NodeHome {
 
     private func stagedRows(_ db: Database, _ form: Form, _ batch: Int64) throws -> [ImportedRow] {
         try Row.fetchAll(db, sql: "SELECT line, field_values FROM zz_staged_row WHERE batch = ? ORDER BY line", arguments: [batch])
-            .map { ImportedRow(line: $0["line"], values: StagedValues.decode(form, $0["field_values"])) }
+            .map { ImportedRow(line: $0["line"], values: try StagedValues.decode(form, $0["field_values"])) }
     }
 
     private static func problem(_ row: Row) -> ImportProblem {
@@ -304,11 +304,17 @@ enum StagedValues {
         return json
     }
 
-    static func decode(_ form: Form, _ text: String) -> [Int: Value] {
+    /// - Throws: `Failure(.refused)` for a value of a field that this version of the catalogue does not have.
+    static func decode(_ form: Form, _ text: String) throws(Failure) -> [Int: Value] {
         let object = (try? JSONSerialization.jsonObject(with: Data(text.utf8))) as? [String: Any] ?? [:]
         var values: [Int: Value] = [:]
         for (name, part) in object {
-            guard let field = form.fieldIndex(id: name) else { continue }
+            guard let field = form.fieldIndex(id: name) else {
+                if part is NSNull { continue }
+                throw Failure(
+                    .refused, "The batch holds values of \(name) (\(form.path)), which this version of the catalogue does not know.",
+                    next: "Review it with the version under which it was imported (--catalogue); nothing was changed.")
+            }
             switch part {
             case let text as String: values[field] = .text(text)
             case let real as [String: String]: values[field] = .real(Double(real["real"] ?? "") ?? 0)

@@ -35,7 +35,7 @@ package final class NodeHome: Sendable {
         _ directory: String, catalogue: Catalogue, now: ReplicaDatabase.Clock? = nil, idPrefix: Int64? = nil, mutants: MergeMutant = []
     ) throws(Failure) -> (NodeHome, [String]) {
         let path = databasePath(directory)
-        let database = try ReplicaDatabase.open(path: path, kind: "node", catalogue: catalogue, now: now)
+        let database = try ReplicaDatabase.open(path: path, kind: "node", schema: NodeSchema.version, catalogue: catalogue, now: now)
         do {
             let switched = try goOn(directory, catalogue, database, mutants)
             let faults = try database.read { try NodeSchema.faults($0, catalogue) }
@@ -61,8 +61,11 @@ package final class NodeHome: Sendable {
         let keys = FileManager.default.fileExists(atPath: path) ? try Incarnation.keys(database, home: directory, path: path) : nil
         let said = try database.write { db in
             let said = try NodeSwitch.run(db, versions) { was in
-                guard let keys, let scope = try scope(db), !mutants.contains(.switchUnsealed) else { return }
+                guard let keys, let scope = try scope(db) else { return try NodeSwitch.refuseUnsendable(db, was, catalogue) }
+                guard !mutants.contains(.switchUnsealed) else { return }
                 let home = NodeHome(directory: directory, catalogue: was, database: database, idPrefix: nil)
+                // What the parent said of predictions it said of another version, maybe.
+                try ParentPredictors.note(db, areOurs: false)
                 _ = try NodeReplica(home: home, keys: keys).seal(db, scope: scope, now: ReplicaDatabase.now(db))
             }
             KillPoint.reach("switch.write", in: directory)
@@ -85,7 +88,7 @@ package final class NodeHome: Sendable {
         }
         let json = String(decoding: WireJSON.encode(school), as: UTF8.self)
         let database = try ReplicaDatabase.create(
-            path: databasePath(directory), kind: "node", catalogue: catalogue, now: now
+            path: databasePath(directory), kind: "node", schema: NodeSchema.version, catalogue: catalogue, now: now
         ) { db in
             try NodeSchema.create(db, catalogue)
             try Meta.set(db, "school", json)

@@ -9,8 +9,9 @@ import GRDB
 import Shared
 
 package enum NodeSchema {
-    /// Raised with every change of zz_ tables or triggers.
-    package static let version = 1
+    /// Raised with every change of the zz_ tables. A file of another version is refused; one of an older one will be brought up when
+    /// there has been a release to bring up from.
+    static let version = 2
 
     package static func create(_ db: Database, _ catalogue: Catalogue) throws {
         try db.execute(sql: UplinkSchema.sql)
@@ -25,7 +26,6 @@ package enum NodeSchema {
         }
         try fillCodes(db, catalogue)
         try CatalogueVersions.keep(db, catalogue)
-        try db.execute(sql: "PRAGMA user_version = \(version)")
     }
 
     private static let captureTables = """
@@ -110,14 +110,16 @@ package enum NodeSchema {
         }
     }
 
-    /// REPLACE deletes the old row without a word and knows nothing of the column. An upsert is refused with it, for nothing tells the two apart.
+    /// REPLACE deletes the old row without a word and knows nothing of the column; nor does who deletes a row and inserts it again. An upsert is
+    /// refused with it, for nothing tells the two apart.
     private static func replaceGuard(_ form: Form, _ field: Field) -> Trigger {
         let name = "zz_guard_replace\(field.id)_\(form.table)"
         return Trigger(
             name: name,
             sql: """
                 CREATE TRIGGER \(name) BEFORE INSERT ON \(form.table)
-                WHEN EXISTS (SELECT 1 FROM \(form.table) WHERE id = NEW.id AND \(field.id) IS NOT NULL) BEGIN
+                WHEN EXISTS (SELECT 1 FROM \(form.table) WHERE id = NEW.id AND \(field.id) IS NOT NULL)
+                  OR EXISTS (SELECT 1 FROM zz_mark WHERE form = \(form.number) AND id = NEW.id AND life = \(Life.dead.rawValue)) BEGIN
                   SELECT RAISE(ABORT, 'the row holds \(field.id), of another version of the catalogue, which an insert over it could drop: update the row');
                 END
                 """)

@@ -30,4 +30,23 @@ enum NodeSwitch {
         try change.finish(db, versions.own)
         return "This node works with another version of the catalogue now; its data were taken over."
     }
+
+    /// A node that has not joined cannot seal, and another version could not send what only this one knows: it would lie here unsent,
+    /// until a pull replaces it.
+    static func refuseUnsendable(_ db: Database, _ was: Catalogue, _ own: Catalogue) throws {
+        for form in was.storedForms {
+            guard let new = own[number: form.number] else { continue }      // marks of forms that are not known stay
+            let gone = form.fields.filter { field in !new.fields.contains { $0.number == field.number } }
+            guard !gone.isEmpty else { continue }
+            let filled = gone.map { "row.\($0.id) IS NOT NULL" }.joined(separator: " OR ")
+            let rows = try Int.fetchOne(
+                db, sql: "SELECT count(*) FROM zz_mark AS mark JOIN \(form.table) AS row USING (id) WHERE mark.form = ? AND (\(filled))",
+                arguments: [form.number])!
+            guard rows > 0 else { continue }
+            throw Failure(
+                .refused,
+                "\(rows) rows of \(form.path) that no hub has yet hold \(gone.map(\.title).joined(separator: "、")), which this version of the catalogue does not know.",
+                next: "Work with the version that they were typed under (--catalogue), join a hub and sync; nothing was changed.")
+        }
+    }
 }

@@ -83,6 +83,7 @@ package final class NodeReplica: ChildReplica {
         _ db: Database, scope: ScopeID, body: SegmentBody, page: LogPageInfo, merged: MergedSeqs, now: Int64
     ) throws -> PullSummary {
         var summary = PullSummary()
+        try body.checkFits(home.catalogue)
         try ReplicaDatabase.withoutTriggers(db) {
             let catalogue = try home.versions.wide(db, for: body, make: NodeSchema.makeForeign)
             for changes in body.forms {

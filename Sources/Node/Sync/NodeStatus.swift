@@ -18,6 +18,8 @@ package struct NodeStatus: Codable, Sendable {
     package var sealedSeq: Int64
     package var receivedSeq: Int64
     package var mergedSeq: Int64
+    /// Of the changes up to there, those that the hub holds and cannot read yet.
+    package var quarantined: Int
     package var lastSync: Int64?
     /// Rows of which something is disputed at the hub.
     package var openCases: Int
@@ -25,7 +27,7 @@ package struct NodeStatus: Codable, Sendable {
     package var findings: Int
 
     enum CodingKeys: String, CodingKey {
-        case school, scope, site, hub, cursor, findings
+        case school, scope, site, hub, cursor, findings, quarantined
         case pendingRows = "pending_rows", outboxSegments = "outbox_segments", outboxBytes = "outbox_bytes"
         case sealedSeq = "sealed_seq", receivedSeq = "received_seq", mergedSeq = "merged_seq", lastSync = "last_sync"
         case openCases = "open_cases"
@@ -61,6 +63,7 @@ extension NodeHome {
                     pendingRows: try Int.fetchOne(db, sql: "SELECT count(*) FROM zz_mark")!, outboxSegments: outbox["n"],
                     outboxBytes: outbox["size"], cursor: link?.cursor.rawValue ?? 0, sealedSeq: link?.sealed.rawValue ?? 0,
                     receivedSeq: link?.received.rawValue ?? 0, mergedSeq: link?.merged.rawValue ?? 0,
+                    quarantined: try scope.map { try Pending.quarantined(db, $0, upTo: link?.merged ?? .none) } ?? 0,
                     lastSync: link?.lastSync, openCases: try Int.fetchOne(db, sql: "SELECT count(*) FROM zz_disputed")!,
                     findings: broken.count)
             }
@@ -85,11 +88,12 @@ extension NodeHome {
                     db, sql: "SELECT * FROM zz_unsettled WHERE form = ? AND id = ? ORDER BY seq", arguments: [form.number, row.rawValue])
                 for change in waiting {
                     let seq: Int64 = change["seq"]
-                    let received = seq <= link?.received.rawValue ?? 0
+                    let received = seq <= link?.received.rawValue ?? 0, passed = seq <= link?.merged.rawValue ?? 0
+                    let detail =
+                        passed ? "the hub keeps it in quarantine, and cannot read it before it works with the version of the catalogue that it was typed under"
+                        : received ? "the hub holds it and has not confirmed the merge" : "waits in the outbox"
                     steps.append(
-                        TraceStep(
-                            step: received ? "received" : "sealed",
-                            detail: received ? "change \(seq): the hub holds it and has not confirmed the merge" : "change \(seq): waits in the outbox"))
+                        TraceStep(step: passed ? "quarantined" : received ? "received" : "sealed", detail: "change \(seq): \(detail)"))
                 }
                 if try Bool.fetchOne(
                     db, sql: "SELECT EXISTS (SELECT 1 FROM zz_disputed WHERE form = ? AND id = ?)",

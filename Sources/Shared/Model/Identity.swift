@@ -72,6 +72,8 @@ package typealias FormNumber = Int
 package struct FieldMask: Hashable, Sendable {
     package var bits: UInt128
     package init(_ bits: UInt128 = 0) { self.bits = bits }
+    /// Every field that there could be.
+    package static let all = FieldMask(~0)
     package static let fieldNumberMax = 126
     package func contains(_ field: Int) -> Bool { bits >> UInt128(field - 1) & 1 == 1 }
     package mutating func insert(_ field: Int) { bits |= 1 << UInt128(field - 1) }

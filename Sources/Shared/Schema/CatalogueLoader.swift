@@ -52,6 +52,11 @@ package enum CatalogueLoader {
         for file in files where file.name.hasSuffix(".toml") {
             sources.append((file, try decode(file)))
         }
+        let byID = Dictionary(grouping: sources, by: \.toml.id)
+        if let (id, twice) = byID.min(by: { ($1.value.count, $0.key) < ($0.value.count, $1.key) }), twice.count > 1 {
+            throw Failure(
+                .usage, "\(twice[1].file.name): the form '\(id)' stands in \(twice[0].file.name) already.", next: "Give one of them another id.")
+        }
         let targets = Dictionary(sources.map { ($0.toml.id, $0.toml) }, uniquingKeysWith: { first, _ in first })
         var forms: [Form] = []
         for (file, toml) in sources {

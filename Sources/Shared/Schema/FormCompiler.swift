@@ -23,6 +23,7 @@ struct FormCompiler {
     }
 
     func compile() throws(Failure) -> Form {
+        guard toml.number > 0 else { throw failure("number \(toml.number): a form's number is 1 or more") }
         guard toml.number < SystemForms.firstNumber, !toml.id.hasPrefix(SystemForms.idPrefix), !toml.id.hasPrefix(Form.foreignPrefix) else {
             throw failure(
                 "number \(toml.number), id '\(toml.id)': numbers from \(SystemForms.firstNumber) and ids in \(SystemForms.idPrefix) "

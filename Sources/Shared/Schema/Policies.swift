@@ -62,6 +62,10 @@ package struct PolicyRule: Hashable, Sendable {
 
     package func isInForce(at now: Int64) -> Bool { ends.map { now < $0 } ?? true }
 
+    package func covers(_ group: Group, of form: Form) -> Bool {
+        groups?.contains(group.number) ?? (form.objection(to: policy, group) == nil)
+    }
+
     /// The one that names more wins: a school before fields before a form.
     fileprivate var weight: Int { (school == nil ? 0 : 2) + (groups == nil ? 0 : 1) }
 }
@@ -86,7 +90,7 @@ package struct PolicyBook: Sendable {
         for weight in 0...3 {
             for rule in inForce where rule.weight == weight {
                 guard let form = catalogue[number: rule.form] else { continue }
-                for group in form.groups where rule.groups?.contains(group.number) ?? (form.objection(to: rule.policy, group) == nil) {
+                for group in form.groups where rule.covers(group, of: form) {
                     found[form.number, default: [:]][group.number] = GroupPolicy(
                         policy: rule.policy, owner: rule.owner ?? group.owner, place: rule.place, reason: rule.reason)
                 }

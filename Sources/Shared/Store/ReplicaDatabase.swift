@@ -14,8 +14,12 @@ package enum ReplicaDatabase {
 
     /// Opens an existing replica.
     ///
-    /// - Throws: `Failure(.damaged)` for a file that is missing, is no SQLite database or is not a replica of this kind.
-    package static func open(path: String, kind: String, catalogue: Catalogue, now: Clock? = nil) throws(Failure) -> DatabasePool {
+    /// - Parameter schema: of the `zz_` tables that this program knows.
+    /// - Throws: `Failure(.damaged)` for a file that is no SQLite database or is not a replica of this kind; `.usage` for one that is
+    ///   missing; `.refused` for one whose tables are of another version. Nothing in the file is changed then.
+    package static func open(
+        path: String, kind: String, schema: Int, catalogue: Catalogue, now: Clock? = nil
+    ) throws(Failure) -> DatabasePool {
         guard FileManager.default.fileExists(atPath: path) else {
             throw Failure(
                 .usage, "There is no zzsync \(kind) at \(path).",
@@ -23,10 +27,18 @@ package enum ReplicaDatabase {
                     : "Name its folder with --home, or make one with `zzsync hub init`.")
         }
         do {
-            guard try isOurs(path) else {
+            let (application, found) = try look(path) {
+                (try Int.fetchOne($0, sql: "PRAGMA application_id"), try Int.fetchOne($0, sql: "PRAGMA user_version"))
+            }
+            guard application == applicationID else {
                 throw Failure(
                     .damaged, "\(path) is an SQLite database, but not a zzsync \(kind).",
                     next: "Move it away, or name another folder with --home; nothing in it was changed.")
+            }
+            guard let found, found == schema else {
+                throw Failure(
+                    .refused, "\(path) has tables of version \(found ?? 0), and this zzsync works with version \(schema).",
+                    next: "Use the zzsync that made it: `zzsync --version` names this one. Nothing in it was changed.")
             }
             return try DatabasePool(path: path, configuration: configuration(catalogue, kind, now))
         } catch let failure as Failure {
@@ -36,17 +48,13 @@ package enum ReplicaDatabase {
         }
     }
 
-    private static func isOurs(_ path: String) throws -> Bool {
-        try look(path) { try Int.fetchOne($0, sql: "PRAGMA application_id") == applicationID }
-    }
-
     /// An SQLite file without any table.
     private static func isBlank(_ path: String) -> Bool {
         (try? look(path) { try Int.fetchOne($0, sql: "SELECT count(*) FROM sqlite_schema") == 0 }) ?? false
     }
 
     /// Looks before the pool opens the file: a pool turns any database to WAL.
-    private static func look(_ path: String, _ body: (Database) throws -> Bool) throws -> Bool {
+    private static func look<T>(_ path: String, _ body: (Database) throws -> T) throws -> T {
         var configuration = Configuration()
         configuration.readonly = true
         configuration.busyMode = .timeout(10)
@@ -55,7 +63,7 @@ package enum ReplicaDatabase {
 
     /// Creates the file and its schema in one transaction; refuses a file that is there.
     package static func create(
-        path: String, kind: String, catalogue: Catalogue, now: Clock? = nil, schema: (Database) throws -> Void
+        path: String, kind: String, schema: Int, catalogue: Catalogue, now: Clock? = nil, make: (Database) throws -> Void
     ) throws(Failure) -> DatabasePool {
         // What a kill or a full disk left of an earlier try is no replica yet.
         guard !FileManager.default.fileExists(atPath: path) || isBlank(path) else {
@@ -65,8 +73,9 @@ package enum ReplicaDatabase {
         do {
             let pool = try DatabasePool(path: path, configuration: configuration(catalogue, kind, now))
             try pool.write { db in
-                try schema(db)
+                try make(db)
                 try db.execute(sql: "PRAGMA application_id = \(applicationID)")
+                try db.execute(sql: "PRAGMA user_version = \(schema)")
             }
             return pool
         } catch {

@@ -15,19 +15,20 @@ extension SyncSession {
     ) async throws(Failure) -> [ScopeID] {
         let (replica, now) = (replica, now())
         let idle = try await note { db in
-            try scopes.compactMap { scope -> ScopeLink? in
+            try scopes.compactMap { scope -> (link: ScopeLink, quarantined: Int)? in
                 guard let standing = standings[scope], var link = try ScopeLink.load(db, scope), try Self.isIdle(db, replica, link, standing)
                 else { return nil }
                 link.lastSync = now
                 try link.save(db)
-                return link
+                return (link, try Pending.quarantined(db, scope, upTo: link.merged))
             }
         }
-        for link in idle {
+        for (link, quarantined) in idle {
             report.sealedSeq += link.sealed.rawValue
             report.mergedSeq += link.merged.rawValue
+            report.quarantined += quarantined
         }
-        let passed = Set(idle.map(\.scope))
+        let passed = Set(idle.map(\.link.scope))
         return scopes.filter { !passed.contains($0) }
     }
 

@@ -3,7 +3,7 @@
 
 import GRDB
 
-enum ParentPredictors {
+package enum ParentPredictors {
     private static let key = "parent_predicts_otherwise"
 
     static func areOurs(_ db: Database) throws -> Bool { try Meta.integer(db, key) != 1 }
@@ -12,5 +12,5 @@ enum ParentPredictors {
         reply.catalogue == nil || reply.catalogue == catalogue.hash.base64 || reply.decoding == catalogue.predictors.digest.base64
     }
 
-    static func note(_ db: Database, areOurs: Bool) throws { try Meta.set(db, key, areOurs ? 0 : 1) }
+    package static func note(_ db: Database, areOurs: Bool) throws { try Meta.set(db, key, areOurs ? 0 : 1) }
 }

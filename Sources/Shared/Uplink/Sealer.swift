@@ -131,6 +131,12 @@ extension Pending {
         return pending
     }
 
+    /// Changes that wait below what the parent calls merged: it holds them and cannot read them yet.
+    package static func quarantined(_ db: Database, _ scope: ScopeID, upTo merged: Seq) throws -> Int {
+        try Int.fetchOne(
+            db.cachedStatement(sql: "SELECT count(*) FROM zz_unsettled WHERE scope = ? AND seq <= ?"), arguments: [scope.key, merged.rawValue])!
+    }
+
     /// Forgets what the parent has merged. A delete stays until it is known to be judged, which is believed only from a page that reaches
     /// the log's end: its row, should it live again here, is not sealed before that (`HubReplica`).
     package static func settle(_ db: Database, scope: ScopeID, merged: MergedSeqs, reachesEnd: Bool) throws {

@@ -25,9 +25,13 @@ package struct SyncReport: Codable, Sendable {
     package var disputed = 0
     package var sealedSeq: Int64 = 0
     package var mergedSeq: Int64 = 0
+    /// Of the changes up to there, those that lie in quarantine at the parent, which cannot read them yet.
+    package var quarantined = 0
     package var seconds = 0.0
     /// Scopes that the parent would not take, with its reason.
     package var refused: [String] = []
+    /// Scopes of which a page cannot be applied here, with the reason.
+    package var unapplied: [String] = []
     /// The site that a restored or copied replica goes on as; nil when nothing of the kind was found.
     package var incarnation: String?
 
@@ -35,7 +39,7 @@ package struct SyncReport: Codable, Sendable {
         case pushedSegments = "pushed_segments", pushedRows = "pushed_rows", rawBytes = "raw_bytes"
         case sentBytes = "sent_bytes", receivedBytes = "received_bytes", pulledRows = "pulled_rows"
         case passedOver = "passed_over", pages, requests, disputed, sealedSeq = "sealed_seq", mergedSeq = "merged_seq", seconds
-        case refused, incarnation
+        case refused, unapplied, incarnation, quarantined
     }
 }
 
@@ -126,14 +130,23 @@ package struct SyncSession: Sendable {
             for (scope, standing) in try await merges(pushed, wait: wait) { standings[scope] = standing }
         }
         for scope in scopes where standings[scope] != nil {
-            if pull { try await self.pull(scope, logEnd: Position(standings[scope]!.logEnd), report: &report) }
+            if pull {
+                do {
+                    try await self.pull(scope, logEnd: Position(standings[scope]!.logEnd), report: &report)
+                } catch where error.kind == .refused && scopes.count > 1 {
+                    // What one school's page has must not keep the others from theirs.
+                    report.unapplied.append("\(scope): \(error)")
+                    continue
+                }
+            }
             let now = now()
-            let link = try await note { db in
+            let (link, quarantined) = try await note { db in
                 var link = try ScopeLink.load(db, scope)!
                 link.lastSync = now
                 try link.save(db)
-                return link
+                return (link, try Pending.quarantined(db, scope, upTo: link.merged))
             }
+            report.quarantined += quarantined
             report.sealedSeq += link.sealed.rawValue
             report.mergedSeq += link.merged.rawValue
         }

@@ -298,7 +298,8 @@ extension HubClient {
         let body = WireJSON.decode(AnyErrorReply.self, from: reply.body)
         let code = body.flatMap { WireCode(rawValue: $0.code) } ?? Self.code(ofStatus: reply.status)
         let seconds = reply.headers["retry-after"].flatMap { Int($0) }.flatMap { $0 >= 0 ? $0 : nil }
-        let message = body?.message ?? "HTTP \(reply.status)"
+        let said = body?.message ?? "HTTP \(reply.status)"
+        let message = said.hasSuffix(".") ? said : said + "."
         return CallError(
             failure: Self.failure(code, label: label, message: message, retryAfterSeconds: seconds),
             refusal: Refusal(code: code, retryAfterSeconds: seconds))

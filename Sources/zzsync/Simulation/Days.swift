@@ -79,7 +79,7 @@ extension Country {
     private func meet(_ error: any Error, at site: Site, _ fuse: Fuse) {
         tallies.brokenSyncs += 1
         let failure = storeFailure(error, path: site.name)
-        note("\(site.name) does not sync (exit code \(failure.kind.rawValue)): \(failure.what)")
+        note("\(site.name) does not sync (exit code \(failure.kind.rawValue)): \(failure.what.replacing(folder, with: "FOLDER"))")
         switch failure.kind {
         case _ where fuse.isBlown: break
         case .noConnection, .busy: break
