@@ -44,7 +44,7 @@ import Testing
             for site in ["ministry", "province"] + world.nodes.keys.sorted() {
                 #expect(try self.value(site) == value, why)
             }
-            #expect(try OperatorDesk(world.hub("province")).cases().isEmpty && OperatorDesk(world.hub("ministry")).cases().isEmpty, why)
+            for hub in ["province", "ministry"] { #expect(try OperatorDesk(world.hub(hub)).cases().filter { $0.kind != "owner" }.isEmpty, why) }
         }
     }
 
@@ -112,9 +112,9 @@ import Testing
     @Test(arguments: [["A1", "A2", "A3"], ["A1", "A3", "A2"], ["A3", "A1", "A2"], ["A2", "A1", "A3"]])
     func anEqualWordCountsFromWhenItWasTyped(order: [String]) async throws {
         let stage = try await Stage("校区信息", "备注", nodes: ["A1", "A2", "A3"])
-        try stage.write("A1", .text("东校区"))
-        try stage.write("A3", .text("西校区"), days: 1)
-        try stage.write("A2", .text("东校区"), days: 2)
+        try stage.write("A1", .text("东校区"), days: -3)
+        try stage.write("A3", .text("西校区"), days: -2)
+        try stage.write("A2", .text("东校区"), days: -1)
         for node in order { try await stage.world.push(node) }
         try await stage.expect(.text("东校区"))
     }
@@ -205,7 +205,8 @@ import Testing
             }, author: Stamp.author(source: "机构系统", user: "操作员"), existing: .refuse)
         #expect(report.isWritten && report.twinsMerged == 8, "\(report)")
         try await stage.world.settle()
-        let living = try await stage.world.node("A1").database.read { try Int64.fetchAll($0, sql: "SELECT id FROM \(stage.form.table)") }
+        let all = "SELECT id FROM \(stage.form.table)"
+        let living = try await stage.world.node("A1").database.read { try Int64.fetchAll($0, sql: all) }
         for row in living.map({ RowID($0) }) where row != stage.row {
             try stage.world.node("A1").change(stage.form, row, [stage.field: .text("校改的")], author: "甲")
         }

@@ -73,7 +73,8 @@ import Testing
         }
         await #expect {
             try await world.node("A2").database.write {
-                try $0.execute(sql: "DELETE FROM \(Self.table) WHERE id = ?1; INSERT INTO \(Self.table) (id, remark) VALUES (?1, '走读')", arguments: [row.rawValue])
+                try $0.execute(sql: "DELETE FROM \(Self.table) WHERE id = ?", arguments: [row.rawValue])
+                try $0.execute(sql: "INSERT INTO \(Self.table) (id, remark) VALUES (?, '走读')", arguments: [row.rawValue])
             }
         } throws: { "\($0)".contains("the row holds _f40") }
         try await replace("INSERT", 77)

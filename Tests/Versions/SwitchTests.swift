@@ -116,24 +116,24 @@ import Testing
 
     /// At a hub it is one school's page that cannot be applied: the others' are.
     @Test func oneSchoolsValueKeepsNoOtherWaiting() async throws {
-        let text = try CatalogueVariants.edited(CatalogueVariants.form) { $0 + CatalogueVariants.field(40, "level", "等级") }
-        let number = try CatalogueVariants.edited(CatalogueVariants.form) { $0 + CatalogueVariants.field(40, "level", "等级", type: "integer") }
+        let text = try CatalogueVariants.edited("general.school.campus") { $0 + CatalogueVariants.field(40, "level", "等级") }
+        let number = try CatalogueVariants.edited("general.school.campus") { $0 + CatalogueVariants.field(40, "level", "等级", type: "integer") }
         let world = try await zzsync.World(
             catalogue: CatalogueVariants.present, nodes: ["A1", "B1"], versions: ["ministry": text, "province": number])
-        let form = try #require(text[CatalogueVariants.form])
+        let form = try #require(text["general.school.campus"])
         let rows = try ["A": "A1", "B": "B1"].mapValues { try #require(try world.node($0).addExamples(author: $0, school: String($0.prefix(1)))[form.id]).row }
         try await world.settle()
         let (level, remark) = (try form.field(named: "等级"), try form.field(named: "remark"))
         let ministry = try world.hub("ministry"), province = try world.hub("province")
-        for row in rows.values { try ministry.change(form, row, [remark: .text("走读")], author: "部", now: world.clock.now) }
+        for row in rows.values { try ministry.change(form, row, [remark: .text("东门进")], author: "部", now: world.clock.now) }
         try ministry.change(form, rows["A"]!, [level: .text("0044")], author: "部", now: world.clock.now)
         let report = try await world.session("province").run()
         #expect(report.unapplied.count == 1 && report.unapplied[0].contains("values of 等级"), "\(report.unapplied)")
-        #expect(try province.values(form, rows["B"]!)?[remark] == .text("走读") && province.values(form, rows["A"]!)?[remark] != .text("走读"))
+        #expect(try province.values(form, rows["B"]!)?[remark] == .text("东门进") && province.values(form, rows["A"]!)?[remark] != .text("东门进"))
         // Emptied where it stands it stops nobody any more.
         try ministry.change(form, rows["A"]!, [level: .null], author: "部", now: world.clock.now)
         #expect(try await world.session("province").run().unapplied.isEmpty)
-        #expect(try province.values(form, rows["A"]!)?[remark] == .text("走读"))
+        #expect(try province.values(form, rows["A"]!)?[remark] == .text("东门进"))
     }
 
     /// What was sealed with predictors that the hub lacks waits, and is merged when the hub has them.
