@@ -89,18 +89,16 @@ extension MergeRow {
     func policyAnswer(_ group: Int, _ incoming: Candidate, _ context: JudgeContext) -> Bool? {
         let present = cells[group].by
         let policy = context.policies[form, group].policy
-        if policy == .manual || policy != .owner && (context.decided.contains(group) || context.mayCarry) { return nil }
+        if policy == .manual { return nil }
+        if policy == .owner { return ownerAnswer(group, incoming, context) }
+        if context.decided.contains(group) || context.mayCarry { return nil }
         if incoming.by.stamp.origin == present.stamp.origin {
             // What this hub wrote itself came back by a child: what stands here is later. Of others the later word arrives later.
-            return present.stamp.origin != context.hub && (policy != .newest || incoming.by.ordering >= present.ordering)
+            return present.stamp.origin != context.hub && (policy == .union || incoming.by.ordering >= present.ordering)
         }
-        switch policy {
-        case .manual: return nil
-        case .newest: return (incoming.by.ordering, incoming.by.stamp.origin) > (present.ordering, present.stamp.origin)
-        case .owner: return ownerAnswer(group, incoming, context)
-        // A choice that anybody made is made; only two ways of not choosing are left.
-        case .union: return incoming.values == [.integer(1)] || groupValues(group) == [.null]
-        }
+        if policy == .newest { return (incoming.by.ordering, incoming.by.stamp.origin) > (present.ordering, present.stamp.origin) }
+        // union: a choice that anybody made is made; only two ways of not choosing are left.
+        return incoming.values == [.integer(1)] || groupValues(group) == [.null]
     }
 
     /// Under `newest` an equal word that was typed later moves the time at which it stands: what was typed in between loses to it.
