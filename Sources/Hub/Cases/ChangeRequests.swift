@@ -101,7 +101,7 @@ extension OperatorDesk {
             for request in requests {
                 let form = home.catalogue[request.form]
                 for asked in request.asked {
-                    for (field, value) in asked.values.sorted(by: { $0.key < $1.key }) 
+                    for (field, value) in asked.values.sorted(by: { $0.key < $1.key })
                     where request.state == .agreed || value != request.stands[field] {
                         try book.append([
                             "\(request.number)", request.school, form?.path ?? request.form, request.key, request.row,

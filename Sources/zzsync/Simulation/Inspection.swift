@@ -84,8 +84,8 @@ extension Country {
 
     private func isKept(_ cell: CellKey, _ word: String, above site: Site) throws -> Bool {
         guard let parent = site.parent else { return false }
-        // A parent that is down cannot be read; it forgets nothing meanwhile.
-        guard parent.isUp, let home = parent.hub?.home else { return true }
+        // A parent that is down cannot be read; it forgets nothing meanwhile. One that was put back is told again what it has lost.
+        guard parent.isUp, isResting || !parent.isPutBack, let home = parent.hub?.home else { return true }
         if let there = try shown(cell.row, at: home)?[cell.group], oracle.known(cell, there).contains(word) { return true }
         return try OperatorDesk(home).cases(kind: "cell").contains { item in
             cells(of: item).contains { $0.cell == cell && $0.words.contains(word) }
