@@ -47,6 +47,7 @@ struct Simulate: AsyncParsableCommand {
             let outcome = try await Simulation.play(Plan.bed(seed: seed), catalogue: catalogue, tell: tell)
             summary.add(outcome)
             if outcome.isFailure { report(outcome) }
+            if outcome.isThin { Terminal.error("simulate: seed \(seed) shows too little: \(outcome.size)") }
             Progress.show("simulate: \(summary.seeds) of \(wanted.count) seeds, \(summary.failed.count) failed")
         }
         Progress.end()
@@ -54,7 +55,7 @@ struct Simulate: AsyncParsableCommand {
         // In so many seeds everything must have gone wrong once, or the run has shown less than it says.
         let missing = summary.seeds < Self.seedsForEverything ? [] : summary.faults.missing + summary.tallies.missing
         if !missing.isEmpty { Terminal.error("simulate: never happened: \(missing.joined(separator: ", "))") }
-        guard summary.failed.isEmpty, missing.isEmpty else { throw ExitCode(1) }
+        guard summary.failed.isEmpty, missing.isEmpty, summary.thin == 0 else { throw ExitCode(1) }
     }
 
     private func plan(_ schools: Int) async throws {
@@ -105,6 +106,7 @@ enum Progress {
 struct SimulationSummary {
     private(set) var seeds = 0
     private(set) var failed: [UInt64] = []
+    private(set) var thin = 0
     private(set) var faults = FaultCounts()
     private(set) var tallies = Tallies()
     private(set) var seconds = 0.0
@@ -117,6 +119,7 @@ struct SimulationSummary {
     mutating func add(_ outcome: Outcome) {
         seeds += 1
         if outcome.isFailure { failed.append(outcome.plan.seed) }
+        if outcome.isThin { thin += 1 }
         faults += outcome.faults
         tallies += outcome.tallies
         seconds += outcome.seconds

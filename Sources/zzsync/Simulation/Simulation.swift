@@ -16,6 +16,9 @@ struct Outcome: Sendable {
     let seconds: Double
 
     var isFailure: Bool { !failures.isEmpty }
+    /// Too small a country, or one in which nothing went wrong, shows nothing.
+    var isThin: Bool { tiers < 3 || plan.schools < 5 || plan.nodes < 8 || tallies.writes < 300 || faults.counts.isEmpty }
+    var size: String { "\(tiers) tiers, \(plan.schools) schools, \(plan.nodes) nodes, \(tallies.writes) writes, \(faults.counts.values.reduce(0, +)) faults" }
     var replay: String { "zzsync simulate --seed \(plan.seed)" }
 }
 
