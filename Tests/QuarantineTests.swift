@@ -8,13 +8,18 @@ import Testing
 /// A segment that could not be understood, released after later ones of its site were merged: nothing of it is lost, and the
 /// later word of the same author stands.
 @Suite struct QuarantineTests {
-    @Test func aReleasedSegmentIsMergedBelowWhatCameLater() async throws {
-        let world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: ["A1"])
-        let node = try world.node("A1")
-        let rows = try node.addExamples(author: "初始数据", school: "A")
+    /// Everybody has seen a student's attributes.
+    private func country(_ nodes: [String]) async throws -> (world: zzsync.World, home: HubHome, form: Form, row: RowID) {
+        let world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: nodes)
+        let rows = try world.node("A1").addExamples(author: "初始数据", school: "A")
         try await world.settle()
-        let home = try world.hub("province")
         let (form, row) = try #require(rows["general.student.attribute"])
+        return (world, try world.hub("province"), form, row)
+    }
+
+    @Test func aReleasedSegmentIsMergedBelowWhatCameLater() async throws {
+        let (world, home, form, row) = try await country(["A1"])
+        let node = try world.node("A1")
         func write(_ field: String, _ text: String) throws {
             try node.change(form, row, [try form.field(named: field): .text(text)], author: "业务员")
         }
@@ -41,11 +46,7 @@ import Testing
 
     /// Also where the later word was what stood there: it wrote nothing, and is his last one all the same.
     @Test func whatWasPutBackStaysPutBack() async throws {
-        let world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: ["A1", "A2"])
-        let rows = try world.node("A1").addExamples(author: "初始数据", school: "A")
-        try await world.settle()
-        let home = try world.hub("province")
-        let (form, row) = try #require(rows["general.student.attribute"])
+        let (world, home, form, row) = try await country(["A1", "A2"])
         let address = try form.field(named: "home_address"), before = try #require(try home.values(form, row)?[address])
         func write(_ text: Value) async throws {
             try world.node("A1").change(form, row, [address: text], author: "业务员")
@@ -65,12 +66,8 @@ import Testing
 
     /// Who deletes a row has no more to say of what he had written in it.
     @Test(arguments: [true, false]) func whoDeletedTheRowSinceIsNotAskedAboutHimself(isNew: Bool) async throws {
-        let world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: ["A1", "A2"])
+        let (world, home, form, known) = try await country(["A1", "A2"])
         let node = try world.node("A1")
-        let rows = try node.addExamples(author: "初始数据", school: "A")
-        try await world.settle()
-        let home = try world.hub("province")
-        let (form, known) = try #require(rows["general.student.attribute"])
         let row = isNew ? try node.add(form, [:], author: "业务员") : known
         if !isNew { try node.change(form, row, [try form.field(named: "home_address"): .text("示例路1号")], author: "业务员") }
         _ = try await world.session("A1").run(pull: false)
@@ -86,12 +83,8 @@ import Testing
 
     /// A clerk is told that the hub holds what it cannot read, and so does the receipt say.
     @Test func whatLiesThereIsNotCalledMerged() async throws {
-        let world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: ["A1"])
+        let (world, home, form, row) = try await country(["A1"])
         let node = try world.node("A1")
-        let rows = try node.addExamples(author: "初始数据", school: "A")
-        try await world.settle()
-        let home = try world.hub("province")
-        let (form, row) = try #require(rows["general.student.attribute"])
         for (field, isRead) in [("home_address", false), ("postal_code", true)] {
             try node.change(form, row, [try form.field(named: field): .text("450001")], author: "业务员")
             _ = try await world.session("A1").run(pull: false)
@@ -113,11 +106,7 @@ import Testing
     /// Its changes are in no extent of their own: a node that inherits them must still be told that they are merged, or it would wait
     /// for ever for its parent's word on their cells, and pass over what others wrote there since.
     @Test func aNodePutBackInheritsAReleasedSegment() async throws {
-        let world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: ["A1", "A2"])
-        let rows = try world.node("A1").addExamples(author: "初始数据", school: "A")
-        try await world.settle()
-        let home = try world.hub("province")
-        let (form, row) = try #require(rows["general.student.attribute"])
+        let (world, home, form, row) = try await country(["A1", "A2"])
         let address = try form.field(named: "home_address")
         func write(_ name: String, _ field: String, _ text: String) throws {
             try world.node(name).change(form, row, [try form.field(named: field): .text(text)], author: "\(name) 业务员")
@@ -145,12 +134,8 @@ import Testing
 
     /// Two segments of a site are released one after the other, below a third: the first of them, merged a moment ago, is no later word.
     @Test func segmentsAreReleasedInTheOrderOfTheirSeqs() async throws {
-        let world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: ["A1"])
+        let (world, home, form, row) = try await country(["A1"])
         let node = try world.node("A1")
-        let rows = try node.addExamples(author: "初始数据", school: "A")
-        try await world.settle()
-        let home = try world.hub("province")
-        let (form, row) = try #require(rows["general.student.attribute"])
         func write(_ field: String, _ text: String) async throws {
             try node.change(form, row, [try form.field(named: field): .text(text)], author: "业务员")
             _ = try await world.session("A1").run(pull: false)
@@ -177,11 +162,7 @@ import Testing
 
     /// A case shows an earlier word of the site, at a position after its later changes: what is released is no less late for that.
     @Test func aReleasedSegmentJoinsACaseThatShowsAnEarlierWord() async throws {
-        let world = try await zzsync.World(catalogue: Embedded.catalogue, nodes: ["A1", "A2"])
-        let rows = try world.node("A1").addExamples(author: "初始数据", school: "A")
-        try await world.settle()
-        let home = try world.hub("province")
-        let (form, row) = try #require(rows["general.student.attribute"])
+        let (world, home, form, row) = try await country(["A1", "A2"])
         let address = try form.field(named: "home_address")
         func write(_ name: String, _ field: String, _ text: String) async throws {
             try world.node(name).change(form, row, [try form.field(named: field): .text(text)], author: "\(name) 业务员")
